@@ -264,16 +264,7 @@ class Reversed:
 Control = ProgrammePublished | WaveOpened | LotExtended | LotRevoked | ClockTicked
 Settling = Captured | Recorded
 PersonalFact = (
-    Enrolled
-    | Withdrawn
-    | Reinstated
-    | VoucherRevoked
-    | Claimed
-    | Declined
-    | Captured
-    | Released
-    | Recorded
-    | Reversed
+    Enrolled | Withdrawn | Reinstated | VoucherRevoked | Claimed | Declined | Captured | Released | Recorded | Reversed
 )
 Personal = Granted | Issued | Requested | PersonalFact
 Data = Control | Personal

@@ -7,6 +7,10 @@ from uuid import UUID
 Instant = NewType("Instant", int)
 """Microseconds since 1970-01-01T00:00:00Z. Exact, ordered, without a time zone to get wrong."""
 
+FAR_PAST = Instant(-(2**62))
+FAR_FUTURE = Instant(2**62)
+"""Instants before and after every real one."""
+
 BeneficiaryId = NewType("BeneficiaryId", UUID)
 VoucherId = NewType("VoucherId", UUID)
 ProgrammeCode = NewType("ProgrammeCode", str)
@@ -24,9 +28,7 @@ NEIGHBOURHOOD_BYTES = 6
 """How many leading bytes a voucher id shares with its beneficiary."""
 
 
-def voucher_id(
-    programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode
-) -> VoucherId:
+def voucher_id(programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode) -> VoucherId:
     """The one id this beneficiary's piece of the lot can have: UUID version 8 (RFC 9562).
 
     Computed, so that issuing twice gives the same id; led by the beneficiary's first six bytes, so that an id
