@@ -60,7 +60,8 @@ class _Settlement:
         self._known = known
         self._x = x
         self._in_grace = (
-            known is not None
+            isinstance(data, Captured)
+            and known is not None
             and known.status is RedemptionStatus.TIMED_OUT
             and known.expires_at is not None
             and x < known.expires_at + TIME_OUT_GRACE
@@ -94,7 +95,7 @@ class _Settlement:
         self.booking.move(REDEEMED_HELD, tried, from_hold)
         missing = spend.amount - from_hold
         from_voucher = 0
-        if missing and self._may_take(voucher.declined or voucher.is_revoked, lot, voucher.held - hold):
+        if missing and self._may_take(voucher, lot, hold):
             self.booking.move(CLAIMED, tried, tried.unclaimed)
             from_voucher = min(missing, tried.available)
             self.booking.move(REDEEMED_AVAILABLE, tried, from_voucher)
@@ -105,24 +106,28 @@ class _Settlement:
         return True
 
     def _settle_remainder(self, lot: Lot, tried: Voucher, hold_left: int) -> None:
+        """Once anything was redeemed: what the terms make of the rest."""
         if lot.terms.remainder is Remainder.KEPT:
             self.booking.give_back(RELEASED, tried, hold_left)
             return
         self.booking.move(FORFEITED_HELD, tried, hold_left)
-        if not self._closed(lot):
+        if not self._closed(tried.id, lot):
             self.booking.move(FORFEITED_AVAILABLE, tried, tried.available)
 
-    def _may_take(self, lost: bool, lot: Lot, held_by_others: int) -> bool:
-        taken = lot.terms.remainder is Remainder.FORFEITED and held_by_others > 0
-        return not lost and not self._closed(lot) and not taken
+    def _may_take(self, voucher: Voucher, lot: Lot, hold: int) -> bool:
+        """Whether the fact reaches past its own hold into the voucher itself."""
+        lost = voucher.declined or voucher.is_revoked
+        taken = lot.terms.remainder is Remainder.FORFEITED and voucher.held - hold > 0
+        return not lost and not taken and not self._closed(voucher.id, lot)
 
-    def _closed(self, lot: Lot) -> bool:
-        return self._x >= lot.closed_at and not self._usable_in_grace(lot)
+    def _closed(self, voucher: VoucherId, lot: Lot) -> bool:
+        return self._x >= lot.closed_at and not self._usable_in_grace(voucher, lot)
 
-    def _usable_in_grace(self, lot: Lot) -> bool:
-        """A capture shortly after the time-out finds the lot as the request found it."""
-        request = self._known.request if self._in_grace and self._known else None
-        return request is not None and lot.usable(request.time)
+    def _usable_in_grace(self, voucher: VoucherId, lot: Lot) -> bool:
+        """A capture shortly after the time-out finds the lots of its vouchers as the request found them."""
+        if not self._in_grace or self._known is None or self._known.request is None:
+            return False
+        return voucher in self._known.lines and lot.usable(self._known.request.time)
 
     def _reason(self, spend: Spend) -> Reason | None:
         """The first term this line breaks; none where this redemption's hold covers it."""
@@ -130,7 +135,7 @@ class _Settlement:
         if hold >= spend.amount:
             return None
         voucher = self._person.issued_voucher(self._data.programme, spend.voucher)
-        usable = voucher is not None and self._usable_in_grace(self._shard.lot(voucher.lot))
+        usable = voucher is not None and self._usable_in_grace(voucher.id, self._shard.lot(voucher.lot))
         service = self._service()
         broken = broken_term(
             self._shard, self._person, self._data.programme, service, spend.voucher, self._x, usable=usable

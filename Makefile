@@ -1,0 +1,49 @@
+# Everything a checkout needs, from Python 3.11 and make alone. `make` lists the targets.
+
+PYTHON ?= python3
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+TEST_WORKERS ?= 2
+
+# The interpreter found here is the one used: nothing but packages is downloaded.
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+
+setup: $(UV) ## Install everything into .venv and fetch Kafka's jars (quick when nothing is to do)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "redress: Python 3.11 or newer is needed; choose one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(UV) sync --quiet --frozen --all-extras --python "$(PYTHON)" \
+		|| { echo "redress: the packages of uv.lock could not be installed (is PyPI reachable?); see above" >&2; exit 1; }
+	@$(BIN)/python -m redress.runtime.local.fetch
+
+.tools/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+		|| { echo "redress: Python 3.11 or newer is needed; choose one with: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "redress: this Python has no venv or ensurepip (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
+		|| { echo "redress: uv $(UV_VERSION) could not be installed (is PyPI reachable?); see above" >&2; exit 1; }
+
+check: setup ## Format, lint, types, import rules, generated files up to date
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m redress.contracts.generate --check schemas
+
+test: setup ## All tests, on a real Kafka and a real Postgres
+	$(BIN)/pytest -n $(TEST_WORKERS)
+
+demo: setup ## A whole programme on the local stack, and the proof of its figures
+	$(BIN)/redress demo
+
+clean: ## Remove .venv, .tools and caches (the local stack's data stay)
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find services tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,93 @@
+"""A shard's records from Kafka: assigned and sought, never subscribed; positions come from the head."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+
+from redress.domain.event import Topic
+from redress.ledger.batch import RawRecord
+from redress.ledger.head import Position
+
+PERSONAL_TOPICS = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
+FETCH_BYTES_MAX = 4 * 1024 * 1024
+"""Per partition and fetch: some 6,000 events, and never less than one record of the largest size a topic takes."""
+START_SECONDS_MAX = 30
+"""How long Kafka may take to answer before the shard is given up for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it came."""
+
+    topic: Topic
+    partition: int
+    offset: int
+    raw: RawRecord
+
+
+class ShardSource:
+    """The four partitions a shard reads, on a consumer of its own, so that shards do not wait for each other."""
+
+    def __init__(self, bootstrap: str, prefix: str, shard: int, group: str) -> None:
+        self._partitions = {
+            topic: TopicPartition(prefix + topic.value, 0 if topic is Topic.PROGRAMME else shard) for topic in Topic
+        }
+        self._topics = {partition: topic for topic, partition in self._partitions.items()}
+        # The group is a hint for lag tools only: offsets are the head's, and a consumer that is told where to read
+        # never falls back to "earliest" or "latest".
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            isolation_level="read_committed",
+            max_partition_fetch_bytes=FETCH_BYTES_MAX,
+            fetch_max_wait_ms=250,
+        )
+
+    async def start(self, position: Position) -> None:
+        """Connect, and stand where the head says."""
+        await asyncio.wait_for(self._consumer.start(), START_SECONDS_MAX)
+        self._consumer.assign(list(self._partitions.values()))
+        self.seek(position)
+
+    def seek(self, position: Position) -> None:
+        """Stand at these offsets; what was fetched beyond them is fetched again."""
+        for topic, offset in zip(Topic, position, strict=True):
+            self._consumer.seek(self._partitions[topic], offset)
+
+    async def position(self) -> Position:
+        """Next offsets to read; past transaction markers, unlike the last record's offset plus one."""
+        return Position(*[await self._consumer.position(self._partitions[topic]) for topic in Topic])
+
+    async def fetch(self, topics: Sequence[Topic], *, timeout_ms: int, records_max: int) -> list[Record]:
+        """Records of these topics, in their order and then by offset. An empty list after `timeout_ms`."""
+        found = await self._consumer.getmany(
+            *(self._partitions[topic] for topic in topics), timeout_ms=timeout_ms, max_records=records_max
+        )
+        return [_record(topic, record) for topic in topics for record in found.get(self._partitions[topic], [])]
+
+    async def programme_end(self) -> int:
+        """The end of what is committed on the programme topic now."""
+        partition = self._partitions[Topic.PROGRAMME]
+        ends = await self._consumer.end_offsets([partition])
+        return int(ends[partition])
+
+    async def commit_hint(self, position: Position) -> None:
+        """Tell Kafka how far the ledger is, for lag tools; nothing of ours reads it, so a failure is nobody's."""
+        offsets = {self._partitions[topic]: offset for topic, offset in zip(Topic, position, strict=True)}
+        try:
+            await self._consumer.commit(offsets)
+        except KafkaError:
+            return
+
+    async def stop(self) -> None:
+        """Leave Kafka."""
+        await self._consumer.stop()
+
+
+def _record(topic: Topic, record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
+    return Record(topic, record.partition, record.offset, RawRecord(record.key, record.value))

@@ -1,0 +1,106 @@
+"""Issuance: an accepted entitlement becomes `voucher.issued` on Kafka. Source: RULES section 5, last paragraph.
+
+At least once towards Kafka (the cursor moves after the acknowledgement), exactly once in the ledger (the event's id is
+the entry's that made it due, and a second issue of the same vouchers has no effect).
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from redress.contracts.encode import Record, encode_record
+from redress.domain.beneficiary import Beneficiary
+from redress.domain.event import Issued, IssuedVoucher
+from redress.domain.ids import BeneficiaryId, voucher_id
+from redress.domain.programme import Wave
+from redress.domain.shard import Shard
+from redress.ledger.connection import Connection
+from redress.ledger.control_rows import restore_programmes, restore_waves
+from redress.ledger.identity import LedgerIdentity
+from redress.ledger.numbering import Numbering
+from redress.ledger.packing import unpack_grants
+from redress.ledger.queries import query
+
+SEARCH_SEQS = 5_000
+"""Entries searched in one go: some megabytes of rows, and as many records in flight at most."""
+IDLE_SECONDS = 0.3
+"""Pause when nothing is due: what issuance adds to the way from entitlement to voucher."""
+
+
+class Issuer:
+    """Issues for shards of one ledger through one producer."""
+
+    def __init__(self, producer: AIOKafkaProducer, topic_prefix: str, identity: LedgerIdentity) -> None:
+        self._producer = producer
+        self._prefix = topic_prefix
+        self._identity = identity
+
+    async def run(self, shard: int, connection: Connection) -> None:
+        """Issue what is due in the shard, until cancelled."""
+        while True:
+            if await self.issue_due(shard, connection) == 0:
+                await asyncio.sleep(IDLE_SECONDS)
+
+    async def issue_due(self, shard: int, connection: Connection) -> int:
+        """One search of each wave that may be issued; how many entries were searched."""
+        searched = 0
+        waves = await connection.fetch(query("issuable_waves"), shard)
+        if not waves:
+            return 0
+        state, numbering = await _load_waves(shard, connection, self._identity)
+        for row in waves:
+            programme, code = numbering.wave_keys[row["no"]]
+            wave = state.programmes[programme].waves[code]
+            upto = min(row["last_seq"], row["cursor"] + SEARCH_SEQS)
+            found = await connection.fetch(query("due_candidates"), shard, row["cursor"], upto)
+            records = [record for due in found if (record := self._record(shard, due, wave, numbering)) is not None]
+            await self._publish(records)
+            await connection.execute(query("move_cursor"), shard, row["no"], upto)
+            searched += upto - row["cursor"]
+        return searched
+
+    def _record(self, shard: int, row: Any, wave: Wave, numbering: Numbering) -> Record | None:
+        """The event for an entry, if its beneficiary is due by just this entry in the wave."""
+        person = Beneficiary(BeneficiaryId(row["beneficiary"]))
+        unpack_grants(row["grants"], person, numbering)
+        grant = person.grants.get((wave.opened.programme, wave.opened.wave))
+        if grant is None or grant.due_seq != row["seq"]:
+            return None
+        return encode_record(
+            _issue(person.id, wave),
+            event_id=f"{shard}-{row['seq']}",
+            source=f"/redress/{self._identity.name}/issuance",
+            time=max(grant.due_at, wave.opened.valid_from),
+        )
+
+    async def _publish(self, records: Iterable[Record]) -> None:
+        sent = [
+            await self._producer.send(
+                self._prefix + record.topic.value, record.value, key=record.key, headers=list(record.headers)
+            )
+            for record in records
+        ]
+        await asyncio.gather(*sent)
+
+
+def _issue(person: BeneficiaryId, wave: Wave) -> Issued:
+    programme, code = wave.opened.programme, wave.opened.wave
+    vouchers = tuple(
+        IssuedVoucher(voucher_id(programme, code, person, benefit.code), benefit.code, benefit.amount)
+        for benefit in wave.terms.benefits
+    )
+    return Issued(programme, code, person, vouchers)
+
+
+async def _load_waves(shard: int, connection: Connection, identity: LedgerIdentity) -> tuple[Shard, Numbering]:
+    state = Shard(shard, identity.parking_seconds, identity.clock == "system")
+    numbering = Numbering()
+    restore_programmes(
+        state,
+        await connection.fetch(query("load_programmes"), shard),
+        await connection.fetch(query("load_terms"), shard),
+    )
+    restore_waves(state, numbering, await connection.fetch(query("load_waves"), shard))
+    return state, numbering

@@ -1,0 +1,263 @@
+"""What one batch writes: rows made of the results of a step, ready before the transaction begins."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from redress.domain.beneficiary import Beneficiary, Parked, RedemptionKey
+from redress.domain.entry import DeadLetterReason, Entry, Lapsed, LotKey, Outcome
+from redress.domain.event import (
+    Control,
+    Coordinates,
+    Enrolled,
+    Event,
+    Granted,
+    Issued,
+    LotExtended,
+    LotRevoked,
+    ProgrammePublished,
+    Reinstated,
+    Topic,
+    WaveOpened,
+    Withdrawn,
+)
+from redress.domain.ids import BeneficiaryId
+from redress.domain.lot import Lot
+from redress.domain.programme import Programme, Wave
+from redress.domain.seen import identity
+from redress.domain.shard import Results, Shard
+from redress.domain.step import CONTROL_REPORTER
+from redress.domain.terms import Terms
+from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
+from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
+from redress.ledger.days import day_of
+from redress.ledger.digest import body_hash
+from redress.ledger.entry_rows import Row, to_row
+from redress.ledger.numbering import Numbering
+from redress.ledger.person_rows import columns, redemption_row, state_row
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """A record as it came: what is parked or dead-lettered is kept in these bytes."""
+
+    key: bytes | None
+    value: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record that could not be read as an event, or whose event could not be taken."""
+
+    at: Coordinates
+    reason: DeadLetterReason
+    detail: str
+    raw: RawRecord
+    event: Event | None = None
+
+    def row(self, batch: int) -> tuple[Any, ...]:
+        """A row for `dead_letter`."""
+        value = self.raw.value or b""
+        data = self.event.data if self.event else None
+        return (
+            self.at.topic.value,
+            self.at.partition,
+            self.at.offset,
+            batch,
+            self.reason.value,
+            self.detail,
+            self.event.type if self.event else None,
+            getattr(data, "programme", None),
+            getattr(data, "wave", None),
+            self.raw.key,
+            self.raw.value,
+            len(value),
+            sha256(value).digest(),
+        )
+
+
+@dataclass(slots=True)
+class Touched:
+    """What the results changed, to be written anew."""
+
+    people: set[BeneficiaryId]
+    redemptions: dict[tuple[BeneficiaryId, RedemptionKey], int]
+    lots: dict[LotKey, Lot]
+    waves: dict[tuple[str, str], Wave]
+    programmes: dict[str, Programme]
+    terms: list[Terms]
+
+
+def touched(shard: Shard, results: Results) -> Touched:
+    """Which rows of the state the results changed."""
+    found = Touched(set(), {}, {}, {}, {}, [])
+    for entry in results.entries:
+        for line in entry.lines:
+            found.lots[line.lot] = shard.lot(line.lot)
+        if entry.beneficiary is None:
+            _touch_control(shard, entry, found)
+        else:
+            _touch_person(shard, entry, entry.beneficiary, found)
+    for parked in results.parked.values():
+        found.people.add(parked.beneficiary)
+    for letter in results.dead_letters:
+        # A parked event that ends as a dead letter is forgotten, so its beneficiary's row changes.
+        if not isinstance(letter.event.data, Control):
+            found.people.add(letter.event.data.beneficiary)
+    found.people &= shard.beneficiaries.keys()
+    return found
+
+
+def _touch_person(shard: Shard, entry: Entry, beneficiary: BeneficiaryId, found: Touched) -> None:
+    found.people.add(beneficiary)
+    happening = entry.happening
+    if entry.redemption is not None:
+        key: RedemptionKey = happening.programme, entry.redemption  # type: ignore[union-attr]  # redemptions name one
+        if key in shard.beneficiaries[beneficiary].redemptions:
+            found.redemptions[beneficiary, key] = entry.seq
+    if isinstance(happening, Granted | Enrolled | Issued | Withdrawn | Reinstated):
+        wave = happening.programme, happening.wave
+        found.waves[wave] = shard.programmes[wave[0]].waves[wave[1]]
+
+
+def _touch_control(shard: Shard, entry: Entry, found: Touched) -> None:
+    happening = entry.happening
+    accepted = entry.outcome is Outcome.ACCEPTED
+    match happening:
+        case ProgrammePublished(terms):
+            code = terms.programme
+            found.lots[shard.programmes[code].reserved.key] = shard.programmes[code].reserved
+            if accepted:
+                found.terms.append(terms)
+        case WaveOpened(programme=code, wave=wave):
+            if accepted:
+                found.waves[code, wave] = shard.programmes[code].waves[wave]
+                found.lots.update({lot.key: lot for lot in shard.programmes[code].waves[wave].lots.values()})
+        case LotExtended(programme=code) | LotRevoked(programme=code):
+            key = LotKey(code, happening.wave, happening.benefit)
+            found.lots[key] = shard.lot(key)
+        case Lapsed(lot=key):
+            found.lots[key] = shard.lot(key)
+            return
+        case _:
+            return
+    found.programmes[code] = shard.programmes[code]
+
+
+def rollup_columns(entries: Iterable[Entry], lots: Mapping[LotKey, Lot], numbering: Numbering) -> list[list[Any]]:
+    """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
+    amounts: Counter[tuple[Any, ...]] = Counter()
+    lines: Counter[tuple[Any, ...]] = Counter()
+    for entry in entries:
+        for line in entry.lines:
+            day = day_of(line.effective, lots[line.lot].terms.timezone)
+            key = (numbering.lots[line.lot], line.posting.code, day)
+            amounts[key] += line.amount
+            lines[key] += 1
+    rows = [(*key, amounts[key], lines[key]) for key in sorted(amounts)]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def tally_columns(entries: Iterable[Entry]) -> list[list[Any]]:
+    """Columns for `count_entries`."""
+    counted = Counter(
+        (KINDS[type(e.happening)], OUTCOMES[e.outcome], REASONS[e.reason] if e.reason else NO_REASON) for e in entries
+    )
+    return [list(column) for column in zip(*((*key, n) for key, n in sorted(counted.items())), strict=True)]
+
+
+def parked_row(parked: Parked, raw: RawRecord) -> tuple[Any, ...]:
+    """A row for `park`."""
+    at = parked.event.at
+    return (
+        parked.arrival,
+        parked.beneficiary,
+        at.topic.value,
+        at.offset,
+        raw.key,
+        raw.value,
+        parked.parked_at,
+        parked.wakes_on,
+    )
+
+
+def forgotten(results: Results) -> list[tuple[BeneficiaryId, bytes]]:
+    """Events that were parked, therefore seen, and ended as dead letters."""
+    return [
+        (letter.event.data.beneficiary, identity(letter.event.source, letter.event.id))
+        for letter in results.dead_letters
+        if letter.reason is DeadLetterReason.PARKED_TOO_LONG and not isinstance(letter.event.data, Control)
+    ]
+
+
+def spill(person: Beneficiary, keep: int) -> list[tuple[BeneficiaryId, bytes, bytes]]:
+    """Move the oldest events seen out of the person's row, so that `keep` stay; what was moved."""
+    surplus = list(person.seen.items())[: max(0, len(person.seen) - keep)]
+    for key, _ in surplus:
+        del person.seen[key]
+    return [(person.id, key, fingerprint) for key, fingerprint in surplus]
+
+
+class BatchRows:
+    """The rows of a batch, encoded before its transaction begins.
+
+    `statements` are (name, columns) of what is written besides the journal; those without rows are left out.
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        numbering: Numbering,
+        batch: int,
+        results: Results,
+        *,
+        sources: Mapping[str, int],
+        spilled: Mapping[BeneficiaryId, int],
+        moved_out: list[tuple[BeneficiaryId, bytes, bytes]],
+        rejected: list[RejectedRecord],
+        fresh: Mapping[Coordinates, RawRecord],
+        parked_before: Mapping[Coordinates, RawRecord],
+    ) -> None:
+        found = touched(shard, results)
+        self.body = body_hash(results.entries, lambda key: found.lots[key].terms.currency)
+        self.journal: list[Row] = [
+            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries
+        ]
+        self.rollups = rollup_columns(results.entries, found.lots, numbering)
+        self.statements: list[tuple[str, list[list[Any]]]] = []
+        self._add("put_programmes", programme_columns(found.programmes.values()))
+        self._add("put_terms", terms_columns(found.terms))
+        self._add("put_waves", wave_columns(found.waves.values(), numbering))
+        self._add("put_lots", lot_columns(found.lots.values(), numbering))
+        people = [shard.beneficiaries[person] for person in sorted(found.people)]
+        self._add("put_states", columns(state_row(p, spilled.get(p.id, 0), numbering) for p in people))
+        self._add("spill_seen", columns(moved_out))
+        self._add("unspill", columns(forgotten(results)))
+        self._add(
+            "put_redemptions",
+            columns(
+                redemption_row(shard.beneficiaries[person], key, seq)
+                for (person, key), seq in sorted(found.redemptions.items())
+            ),
+        )
+        waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]
+        self._add("park", columns(parked_row(p, fresh[p.event.at]) for p in waiting if p.event.at not in parked_before))
+        self._add("wait_otherwise", columns((p.arrival, p.wakes_on) for p in waiting if p.event.at in parked_before))
+        self._add("unpark", [sorted(results.unparked)])
+        letters = [
+            RejectedRecord(
+                letter.at, letter.reason, letter.detail, parked_before.get(letter.at) or fresh[letter.at], letter.event
+            )
+            for letter in results.dead_letters
+        ]
+        reported = [
+            r for r in (*rejected, *letters) if r.at.topic is not Topic.PROGRAMME or shard.number == CONTROL_REPORTER
+        ]
+        self._add("dead_letter", columns(record.row(batch) for record in reported))
+        self._add("count_entries", tally_columns(results.entries))
+
+    def _add(self, name: str, parameters: list[list[Any]]) -> None:
+        if parameters and parameters[0]:
+            self.statements.append((name, parameters))

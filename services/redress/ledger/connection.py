@@ -1,0 +1,80 @@
+"""Connections of the ledger: instants travel as exact integers, JSON as Python values."""
+
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant
+
+_POSTGRES_EPOCH = 946_684_800_000_000
+"""2000-01-01 UTC, where Postgres counts its microseconds from."""
+_INFINITY = 2**63 - 1
+_MINUS_INFINITY = -(2**63)
+
+WRITER_ROLE = "redress_writer"
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def connect(
+    dsn: str, *, application_name: str, role: str | None = None, timeout_seconds: float = 10
+) -> Connection:
+    """Open a connection; with `role`, every statement runs under that role's rights.
+
+    Raises:
+        OSError, asyncpg.PostgresError: the server cannot be reached, or does not let us in.
+    """
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout_seconds, server_settings={"application_name": application_name, "jit": "off"}
+    )
+    await _set_codecs(connection)
+    if role is not None:
+        await connection.execute(f"set role {role}")  # a constant of this module: no user text gets here
+    return connection
+
+
+async def _set_codecs(connection: Connection) -> None:
+    await connection.set_type_codec(
+        "timestamptz", schema="pg_catalog", format="tuple", encoder=_encode_instant, decoder=_decode_instant
+    )
+    await connection.set_type_codec(
+        "jsonb", schema="pg_catalog", format="binary", encoder=_encode_json, decoder=_decode_json
+    )
+    # The standard class: asyncpg's own subclass is not what JSON encoders know.
+    await connection.set_type_codec(
+        "uuid", schema="pg_catalog", format="binary", encoder=_encode_uuid, decoder=_decode_uuid
+    )
+
+
+def _encode_uuid(value: UUID) -> bytes:
+    return value.bytes
+
+
+def _decode_uuid(raw: bytes) -> UUID:
+    return UUID(bytes=bytes(raw))
+
+
+def _encode_instant(instant: Instant) -> tuple[int]:
+    if instant <= FAR_PAST:
+        return (_MINUS_INFINITY,)
+    if instant >= FAR_FUTURE:
+        return (_INFINITY,)
+    return (instant - _POSTGRES_EPOCH,)
+
+
+def _decode_instant(raw: tuple[int]) -> Instant:
+    if raw[0] == _MINUS_INFINITY:
+        return FAR_PAST
+    if raw[0] == _INFINITY:
+        return FAR_FUTURE
+    return Instant(raw[0] + _POSTGRES_EPOCH)
+
+
+def _encode_json(value: Any) -> bytes:
+    return b"\x01" + orjson.dumps(value)
+
+
+def _decode_json(raw: bytes) -> Any:
+    return orjson.loads(raw[1:])

@@ -1,0 +1,166 @@
+"""Entries to rows of the journal and back. A row with its lots' names is all that `evolve` needs."""
+
+from typing import Any
+from uuid import UUID
+
+from redress.contracts.encode import to_wire
+from redress.contracts.registry import INPUTS
+from redress.domain.entry import Cause, Entry, Happening, Lapsed, Line, LotClosing, LotKey, Outcome, TimedOut
+from redress.domain.event import Coordinates, Granted, Issued, IssuedVoucher, Standing
+from redress.domain.ids import BeneficiaryId, ProgrammeCode, RedemptionId
+from redress.ledger.codes import (
+    KIND_BY_CODE,
+    KINDS,
+    OUTCOME_BY_CODE,
+    OUTCOMES,
+    REASON_BY_CODE,
+    REASONS,
+    TYPES,
+    topic_of,
+)
+from redress.ledger.numbering import Numbering
+from redress.ledger.packing import pack_lines, unpack_lines
+
+COLUMNS = (
+    "shard",
+    "seq",
+    "batch",
+    "prev_seq",
+    "record_offset",
+    "occurred_at",
+    "effective_at",
+    "booked_at",
+    "closed_at",
+    "source",
+    "terms_version",
+    "kind",
+    "outcome",
+    "reason",
+    "beneficiary",
+    "cause_uuid",
+    "cause_text",
+    "fingerprint",
+    "redemption",
+    "traceparent",
+    "strays",
+    "detail",
+    "lines",
+)
+Row = tuple[Any, ...]
+
+
+def to_row(entry: Entry, shard: int, batch: int, source: int, numbering: Numbering) -> Row:
+    """The entry's row, in order of `COLUMNS`. `source`: the number of the cause's source."""
+    cause_uuid, cause_text = split_id(entry.cause.id)
+    lines, strays = pack_lines(entry.lines, numbering)
+    closing = entry.lot_closing
+    return (
+        shard,
+        entry.seq,
+        batch,
+        entry.prev_seq,
+        entry.cause.at.offset,
+        entry.occurred_at,
+        entry.effective_at,
+        closing.booked_at if closing else None,
+        closing.closed_at if closing else None,
+        source,
+        entry.terms_version,
+        KINDS[type(entry.happening)],
+        OUTCOMES[entry.outcome],
+        REASONS[entry.reason] if entry.reason else None,
+        entry.beneficiary,
+        cause_uuid,
+        cause_text,
+        entry.cause.fingerprint,
+        entry.redemption,
+        entry.cause.traceparent,
+        strays,
+        _detail(entry),
+        lines,
+    )
+
+
+def from_row(row: Any, source: str, numbering: Numbering) -> Entry:
+    """The entry of a row of the journal (a record with `COLUMNS`)."""
+    beneficiary = BeneficiaryId(row["beneficiary"]) if row["beneficiary"] else None
+    lines = unpack_lines(row["lines"], beneficiary, row["strays"], numbering)
+    kind = row["kind"]
+    topic = topic_of(kind)
+    partition = 0 if kind <= KINDS[TimedOut] else row["shard"]
+    closing = LotClosing(row["booked_at"], row["closed_at"]) if row["booked_at"] is not None else None
+    return Entry(
+        seq=row["seq"],
+        cause=Cause(
+            source,
+            row["cause_text"] or str(row["cause_uuid"]),
+            TYPES[kind],
+            Coordinates(topic, partition, row["record_offset"]),
+            row["fingerprint"],
+            row["traceparent"],
+        ),
+        happening=_happening(kind, row["detail"], beneficiary, lines),
+        beneficiary=beneficiary,
+        outcome=OUTCOME_BY_CODE[row["outcome"]],
+        reason=REASON_BY_CODE[row["reason"]] if row["reason"] else None,
+        occurred_at=row["occurred_at"],
+        effective_at=row["effective_at"],
+        terms_version=row["terms_version"],
+        redemption=RedemptionId(row["redemption"]) if row["redemption"] else None,
+        lines=lines,
+        lot_closing=closing,
+        prev_seq=row["prev_seq"],
+    )
+
+
+def split_id(event_id: str) -> tuple[UUID | None, str | None]:
+    """An id that is a UUID in its usual text takes 16 bytes; any other stays text."""
+    if len(event_id) == 36:
+        try:
+            parsed = UUID(event_id)
+        except ValueError:
+            return None, event_id
+        if str(parsed) == event_id:
+            return parsed, None
+    return None, event_id
+
+
+def _detail(entry: Entry) -> dict[str, Any] | None:
+    """What the lines do not tell. An accepted grant of a member, and an accepted issue, are told by their lines."""
+    happening = entry.happening
+    match happening:
+        case Lapsed(lot):
+            return lot._asdict()
+        case TimedOut():
+            return {"programme": happening.programme, "redemption": happening.redemption}
+        case Granted(standing=Standing.MEMBER) | Issued() if entry.outcome is Outcome.ACCEPTED:
+            return None
+        case _:
+            return to_wire(happening)[1]
+
+
+def _happening(
+    kind: int, detail: dict[str, Any] | None, beneficiary: BeneficiaryId | None, lines: list[Line]
+) -> Happening:
+    of = KIND_BY_CODE[kind]
+    if detail is None:
+        return _from_lines(of, beneficiary, lines)
+    if of is Lapsed:
+        return Lapsed(LotKey(**detail))
+    if of is TimedOut and beneficiary is not None:
+        return TimedOut(ProgrammeCode(detail["programme"]), RedemptionId(detail["redemption"]), beneficiary)
+    return INPUTS[TYPES[kind]].model.model_validate(detail).to_domain()
+
+
+def _from_lines(of: type[Happening], beneficiary: BeneficiaryId | None, lines: list[Line]) -> Happening:
+    if beneficiary is None or not lines:
+        raise ValueError("an entry without detail has a beneficiary and lines")
+    first = lines[0].lot
+    if of is Granted:
+        return Granted(first.programme, first.wave, beneficiary, Standing.MEMBER)
+    vouchers = tuple(
+        IssuedVoucher(line.voucher, line.lot.benefit, line.amount)
+        for line in lines
+        if line.voucher is not None and not line.by_lot
+    )
+    return Issued(first.programme, first.wave, beneficiary, vouchers)

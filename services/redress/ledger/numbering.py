@@ -1,0 +1,62 @@
+"""Numbers for lots and waves: packed rows name them by two bytes.
+
+They are given in the order in which the programme topic brings them, which is the same for every shard.
+"""
+
+from redress.domain.entry import Entry, LotKey, Outcome
+from redress.domain.event import ProgrammePublished, WaveOpened
+from redress.domain.ids import UNKNOWN_BENEFIT, UNKNOWN_WAVE, ProgrammeCode, WaveCode
+from redress.domain.shard import Shard
+
+NUMBERS_MAX = 32_767
+"""Lots, and waves, of one ledger: what two bytes hold. A programme of four benefits can have 8,000 waves."""
+
+WaveKey = tuple[ProgrammeCode, WaveCode]
+
+
+class TooManyLotsError(Exception):
+    """The ledger has no number left for a lot or a wave."""
+
+
+class Numbering:
+    """Both ways between names and numbers, from 1 on."""
+
+    def __init__(self) -> None:
+        self.lots: dict[LotKey, int] = {}
+        self.lot_keys: dict[int, LotKey] = {}
+        self.waves: dict[WaveKey, int] = {}
+        self.wave_keys: dict[int, WaveKey] = {}
+
+    def add_lot(self, key: LotKey, number: int | None = None) -> None:
+        """Give a lot its number; None: the next."""
+        number = _next(len(self.lots)) if number is None else number
+        self.lots[key] = number
+        self.lot_keys[number] = key
+
+    def add_wave(self, key: WaveKey, number: int | None = None) -> None:
+        """Give a wave its number; None: the next."""
+        number = _next(len(self.waves)) if number is None else number
+        self.waves[key] = number
+        self.wave_keys[number] = key
+
+    def follow(self, shard: Shard, entry: Entry) -> None:
+        """Number what a control entry brought. `shard` has the entry applied."""
+        if entry.outcome is not Outcome.ACCEPTED:
+            return
+        match entry.happening:
+            case ProgrammePublished(terms):
+                reserved = LotKey(terms.programme, UNKNOWN_WAVE, UNKNOWN_BENEFIT)
+                if reserved not in self.lots:
+                    self.add_lot(reserved)
+            case WaveOpened(programme=programme, wave=wave):
+                self.add_wave((programme, wave))
+                for benefit in shard.programmes[programme].waves[wave].terms.benefits:
+                    self.add_lot(LotKey(programme, wave, benefit.code))
+            case _:
+                pass
+
+
+def _next(given: int) -> int:
+    if given >= NUMBERS_MAX:
+        raise TooManyLotsError(f"a ledger has at most {NUMBERS_MAX} lots and as many waves")
+    return given + 1

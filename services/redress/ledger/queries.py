@@ -1,0 +1,28 @@
+"""SQL by name: statements live in `sql/*.sql`, each under a line `-- name: what it is for`."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_HEAD = re.compile(r"^-- ([a-z_]+): .+$", re.MULTILINE)
+
+
+@cache
+def _statements() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for file in files("redress.ledger").joinpath("sql").iterdir():
+        parts = _HEAD.split(file.read_text(encoding="utf-8"))
+        for name, statement in zip(parts[1::2], parts[2::2], strict=True):
+            if name in found:
+                raise ValueError(f"two statements are called {name}")
+            found[name] = statement.strip().removesuffix(";")
+    return found
+
+
+def query(name: str) -> str:
+    """The statement of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return _statements()[name]

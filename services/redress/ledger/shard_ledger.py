@@ -1,0 +1,288 @@
+"""One shard of the ledger in Postgres: what its one writer loads before a batch, and the transaction that appends it.
+
+`append` is atomic: entries, state, roll-ups, parked events, dead letters, offsets and digest commit together or not at
+all, and only if the head still stands where this writer left it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from redress.contracts.decode import Rejected, decode
+from redress.domain.beneficiary import Parked, RedemptionStatus
+from redress.domain.event import Coordinates, Topic
+from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant
+from redress.domain.seen import Seen
+from redress.domain.shard import Results, Shard
+from redress.domain.time import SECOND, TIME_OUT_GRACE
+from redress.ledger.batch import BatchRows, RawRecord, RejectedRecord, spill, touched
+from redress.ledger.codes import RULES_VERSION
+from redress.ledger.connection import Connection
+from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
+from redress.ledger.digest import chain
+from redress.ledger.entry_rows import COLUMNS
+from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
+from redress.ledger.identity import LedgerIdentity
+from redress.ledger.numbering import Numbering
+from redress.ledger.person_rows import SEEN_IN_ROW_MAX, columns, restore_person, restore_redemption
+from redress.ledger.queries import query
+
+Checkpoint = Callable[[str], None]
+"""Called with the name of each point of a batch's life: where tests let a worker die."""
+
+SOURCES_KEPT_MAX = 10_000
+"""Numbers of sources kept in memory; past it they are looked up anew."""
+
+
+class FencedError(Exception):
+    """The head does not stand where this writer left it: somebody else wrote, or took the shard over."""
+
+
+class ShardLedger:
+    """A shard's state with the connection that alone may append to it, under one epoch."""
+
+    def __init__(self, connection: Connection, identity: LedgerIdentity, shard: int, reached: Checkpoint) -> None:
+        self.shard = Shard(shard, identity.parking_seconds, identity.clock == "system")
+        self.numbering = Numbering()
+        self.head: Head
+        self._connection = connection
+        self._identity = identity
+        self._reached = reached
+        self._spilled: dict[BeneficiaryId, int] = {}
+        self._sources: dict[str, int] = {}
+        self._parked_raw: dict[Coordinates, RawRecord] = {}
+
+    async def open(self, epoch: int) -> None:
+        """Load what is not about single people. Waits for a commit of ours that may still be under way.
+
+        Raises:
+            FencedError: the shard has another epoch.
+        """
+        number = self.shard.number
+        async with self._connection.transaction():
+            locked = await self._connection.fetchrow(query("lock_head"), number)
+            if locked is None or locked["epoch"] != epoch:
+                raise FencedError(f"shard {number} was taken over")
+        fetch = self._connection.fetch
+        self.head = restore_head(number, await self._connection.fetchrow(query("load_head"), number))
+        self.shard.now = self.head.now
+        self.shard.tick = self.head.tick
+        self.shard.next_seq = self.head.next_seq
+        self.shard.next_arrival = self.head.next_arrival
+        restore_programmes(
+            self.shard, await fetch(query("load_programmes"), number), await fetch(query("load_terms"), number)
+        )
+        restore_waves(self.shard, self.numbering, await fetch(query("load_waves"), number))
+        restore_lots(self.shard, self.numbering, await fetch(query("load_lots"), number))
+
+    async def load_people(
+        self,
+        beneficiaries: Iterable[BeneficiaryId],
+        redemptions: Iterable[str],
+        identities: Iterable[tuple[BeneficiaryId, bytes]],
+    ) -> None:
+        """Bring these people's state in: what events naming these redemptions, with these identities, can meet."""
+        shard = self.shard
+        wanted = sorted(set(beneficiaries) - shard.beneficiaries.keys())
+        known = []
+        for row in await self._connection.fetch(query("load_states"), shard.number, wanted):
+            person = restore_person(row, self.numbering)
+            shard.beneficiaries[person.id] = person
+            self._spilled[person.id] = row["spilled"]
+            known.append(person.id)
+        if not known:
+            return
+        await self._load_spilled(identities)
+        named = set(redemptions) | await self._load_parked(known)
+        for row in await self._connection.fetch(query("load_redemptions"), shard.number, known, sorted(named)):
+            key, redemption = restore_redemption(row)
+            person = shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
+            person.redemptions[key] = redemption
+            if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
+                shard.deadlines.append((redemption.expires_at, person.id, *key))
+        shard.deadlines.sort()  # a sorted list is a heap
+
+    async def load_due(self, limit: int) -> None:
+        """Bring in the people of the first `limit` holds and as many parked events that the clock has reached."""
+        if self.shard.now is None:
+            return
+        number, now = self.shard.number, self.shard.now
+        holds = await self._connection.fetch(query("due_holds"), number, Instant(now - TIME_OUT_GRACE), limit)
+        ended = Instant(now - self.shard.parking_seconds * SECOND)
+        parked = await self._connection.fetch(query("due_parked"), number, ended, limit)
+        people = {BeneficiaryId(row["beneficiary"]) for row in (*holds, *parked)}
+        await self.load_people(people, (), ())
+
+    async def load_woken(self, wakes_on: str, limit: int) -> int:
+        """Bring in the people of the first `limit` events parked for a wave or programme; how many events there are."""
+        found = await self._connection.fetch(query("woken"), self.shard.number, wakes_on, limit)
+        await self.load_people({BeneficiaryId(row["beneficiary"]) for row in found}, (), ())
+        return len(found)
+
+    async def waited_for(self) -> list[str]:
+        """Waves and programmes that parked events wait for."""
+        return [row["wakes_on"] for row in await self._connection.fetch(query("waited_for"), self.shard.number)]
+
+    async def next_due(self) -> Instant:
+        """When, by the shard's clock, the next hold times out or the next parking ends."""
+        row = await self._connection.fetchrow(query("next_due"), self.shard.number)
+        due = []
+        if row is not None and row["expires_at"] is not None:
+            due.append(Instant(row["expires_at"] + TIME_OUT_GRACE))
+        if row is not None and row["parked_at"] is not None:
+            due.append(Instant(row["parked_at"] + self.shard.parking_seconds * SECOND))
+        return min(due, default=FAR_FUTURE)
+
+    async def append(
+        self, position: Position, rejected: list[RejectedRecord], raw: Mapping[Coordinates, RawRecord]
+    ) -> None:
+        """Append what was decided since the last batch, as one transaction; afterwards no person is in memory.
+
+        Raises:
+            FencedError: this writer may not write any more; nothing was written.
+            asyncpg.DataError: Postgres refuses a value; nothing was written.
+            OSError, asyncpg.PostgresError: whether it was written is not known: open the shard anew and look.
+        """
+        results = self.shard.take_results()
+        work = await self._encode(results, rejected, raw)
+        self._reached("encoded")
+        async with self._connection.transaction():
+            self._reached("begun")
+            await self._write(position, work)
+            self._reached("written")
+        self._reached("committed")
+        self.forget_people()
+
+    async def _encode(
+        self, results: Results, rejected: list[RejectedRecord], raw: Mapping[Coordinates, RawRecord]
+    ) -> BatchRows:
+        for entry in results.entries:
+            if entry.beneficiary is None:
+                self.numbering.follow(self.shard, entry)
+        await self._number_sources({entry.cause.source for entry in results.entries})
+        people = touched(self.shard, results).people
+        moved_out = [m for p in people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
+        for person, _, _ in moved_out:
+            self._spilled[person] = self._spilled.get(person, 0) + 1
+        return BatchRows(
+            self.shard,
+            self.numbering,
+            self.head.batch + 1,
+            results,
+            sources=self._sources,
+            spilled=self._spilled,
+            moved_out=moved_out,
+            rejected=rejected,
+            fresh=raw,
+            parked_before=self._parked_raw,
+        )
+
+    async def _write(self, position: Position, work: BatchRows) -> None:
+        head, shard = self.head, self.shard
+        recorded_at = await self._connection.fetchval(
+            query("compare_and_set_head"),
+            head.shard,
+            head.epoch,
+            head.batch,
+            shard.next_seq,
+            shard.next_arrival,
+            shard.now,
+            tick_json(shard.tick),
+            *position,
+        )
+        if recorded_at is None:
+            raise FencedError(f"shard {head.shard}: the head moved on without this writer")
+        self._reached("fenced")
+        if work.journal:
+            await self._connection.copy_records_to_table(
+                "journal", schema_name="redress", columns=COLUMNS, records=work.journal
+            )
+        self._reached("copied")
+        for name, parameters in work.statements:
+            await self._connection.execute(query(name), head.shard, *parameters)
+        if work.rollups:
+            await self._connection.execute(query("roll_up"), head.shard, recorded_at, *work.rollups)
+        digest = chain(
+            head.digest,
+            ledger=self._identity.name,
+            shard=head.shard,
+            batch=head.batch + 1,
+            first_seq=head.next_seq,
+            next_seq=shard.next_seq,
+            offsets=as_offsets(position),
+            recorded_at=recorded_at,
+            rules_version=RULES_VERSION,
+            body=work.body,
+        )
+        await self._connection.execute(
+            query("append_batch"),
+            head.shard,
+            head.batch + 1,
+            head.next_seq,
+            shard.next_seq,
+            *head.position,
+            *position,
+            shard.now,
+            recorded_at,
+            RULES_VERSION,
+            digest,
+        )
+        self.head = Head(
+            head.shard,
+            head.epoch,
+            head.batch + 1,
+            shard.next_seq,
+            shard.next_arrival,
+            shard.now,
+            shard.tick,
+            recorded_at,
+            position,
+            digest,
+        )
+
+    async def _number_sources(self, sources: set[str]) -> None:
+        new = sorted(sources - self._sources.keys())
+        if not new:
+            return
+        if len(self._sources) > SOURCES_KEPT_MAX:
+            self._sources.clear()
+            new = sorted(sources)
+        await self._connection.execute(query("add_sources"), new)
+        found = await self._connection.fetch(query("find_sources"), new)
+        self._sources.update({row["source"]: row["no"] for row in found})
+
+    async def _load_spilled(self, identities: Iterable[tuple[BeneficiaryId, bytes]]) -> None:
+        asked = [(person, key) for person, key in identities if self._spilled.get(person)]
+        if not asked:
+            return
+        found = await self._connection.fetch(query("load_spilled"), self.shard.number, *columns(asked))
+        for row in found:
+            person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
+            person.seen = Seen({row["identity"]: row["fingerprint"], **person.seen})
+
+    async def _load_parked(self, people: list[BeneficiaryId]) -> set[str]:
+        """Bring in what these people have parked; the redemptions it names, as it may be decided in this batch."""
+        found = await self._connection.fetch(query("load_parked"), self.shard.number, people)
+        for row in found:
+            parked = self._restore_parked(row)
+            self.shard.beneficiaries[parked.beneficiary].parked.append(parked)
+            self.shard.parked[parked.arrival] = parked
+            self._parked_raw[parked.event.at] = RawRecord(row["key"], row["value"])
+        self.shard.parked = dict(sorted(self.shard.parked.items()))
+        named = (getattr(p.event.data, "redemption", None) for p in self.shard.parked.values())
+        return {redemption for redemption in named if redemption is not None}
+
+    def _restore_parked(self, row: Any) -> Parked:
+        topic = Topic(row["topic"])
+        number = self.shard.number
+        event = decode(topic, number, row["record_offset"], row["key"], row["value"], self._identity.shards)
+        if isinstance(event, Rejected):
+            raise TypeError(f"parked event {row['arrival']} of shard {number} cannot be read: {event.detail}")
+        return Parked(row["arrival"], event, BeneficiaryId(row["beneficiary"]), row["parked_at"], row["wakes_on"])
+
+    def forget_people(self) -> None:
+        """Let go of all that is about single people; a batch's state is loaded anew."""
+        self.shard.beneficiaries.clear()
+        self.shard.parked.clear()
+        self.shard.deadlines.clear()
+        self._spilled.clear()
+        self._parked_raw.clear()

@@ -1,0 +1,82 @@
+-- load_ledger: what was fixed when the ledger began
+select name, shards, clock, parking_seconds from redress.ledger;
+
+-- load_head: where the shard stands
+select epoch, batch, next_seq, next_arrival, now, tick, recorded_at, programme_offset, eligibility_offset,
+       issuance_offset, redemption_offset, digest
+from redress.head
+where shard = $1;
+
+-- load_programmes: programmes of the shard
+select code, seen from redress.programme where shard = $1 order by code;
+
+-- load_terms: all versions of terms
+select programme, version, data from redress.terms where shard = $1 order by programme, version;
+
+-- load_waves: waves by number
+select no, programme, wave, opened, granted, refused, withdrawn, enrolled, issued, withdrawn_unissued,
+       entitled_amount::bigint as entitled_amount, issued_amount::bigint as issued_amount
+from redress.wave
+where shard = $1
+order by no;
+
+-- load_lots: lots by number
+select no, programme, wave, benefit, valid_from, valid_until, status, revoked_at, booked_at, reopened_at, last_line,
+       vouchers_open, vouchers_held, seq, entitlement::bigint, unclaimed::bigint, available::bigint, held::bigint,
+       programme_grant::bigint, redemption_clearing::bigint, breakage_forfeited::bigint, breakage_cancelled::bigint,
+       expired_entitlement::bigint, expired_unclaimed::bigint, expired_available::bigint, revoked::bigint,
+       declined::bigint, exception::bigint
+from redress.lot
+where shard = $1
+order by no;
+
+-- load_states: beneficiaries of a batch
+select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
+from redress.state
+where shard = $1 and beneficiary = any($2::uuid[]);
+
+-- load_spilled: which of these events were seen by beneficiaries with too many for their row
+select beneficiary, identity, fingerprint
+from redress.seen_spill
+where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
+
+-- load_redemptions: of these beneficiaries, those named in the batch and those that may count for an order
+select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines, r.seq
+from redress.redemption as r
+where r.shard = $1
+  and r.beneficiary = any($2::uuid[])
+  and (r.status in ('held', 'settled') or r.redemption = any($3::text[]));
+
+-- load_parked: what these beneficiaries have parked, in order of arrival
+select arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on
+from redress.parked
+where shard = $1 and beneficiary = any($2::uuid[])
+order by arrival;
+
+-- due_holds: holds that have timed out, in their order
+select beneficiary, programme, redemption
+from redress.redemption
+where shard = $1 and status = 'held' and expires_at <= $2
+order by expires_at, beneficiary, programme, redemption
+limit $3;
+
+-- due_parked: whose parking has ended, in order of arrival
+select arrival, beneficiary
+from redress.parked
+where shard = $1 and parked_at <= $2
+order by arrival
+limit $3;
+
+-- woken: who waits for this wave or programme, in order of arrival
+select arrival, beneficiary
+from redress.parked
+where shard = $1 and wakes_on = $2
+order by arrival
+limit $3;
+
+-- waited_for: waves and programmes that something waits for
+select distinct wakes_on from redress.parked where shard = $1 and wakes_on is not null order by wakes_on;
+
+-- next_due: when the next hold times out and the next parking ends
+select (select min(expires_at) from redress.redemption where shard = $1 and status = 'held') as expires_at,
+       (select parked_at from redress.parked where shard = $1 order by arrival limit 1) as parked_at;
