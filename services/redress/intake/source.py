@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from redress.domain.event import Topic
+from redress.domain.event import Coordinates, Topic
+from redress.intake.record import Record
 from redress.ledger.batch import RawRecord
 from redress.ledger.head import Position
 
@@ -16,16 +16,6 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Per partition and fetch: some 6,000 events, and never less than one record of the largest size a topic takes."""
 START_SECONDS_MAX = 30
 """How long Kafka may take to answer before the shard is given up for now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One record as it came."""
-
-    topic: Topic
-    partition: int
-    offset: int
-    raw: RawRecord
 
 
 class ShardSource:
@@ -90,4 +80,4 @@ class ShardSource:
 
 
 def _record(topic: Topic, record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
-    return Record(topic, record.partition, record.offset, RawRecord(record.key, record.value))
+    return Record(Coordinates(topic, record.partition, record.offset), RawRecord(record.key, record.value))

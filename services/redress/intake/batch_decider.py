@@ -1,0 +1,186 @@
+"""Having a batch decided: which records it takes, in which order, and where it ends early.
+
+The order inside a batch is RULES section 2: programme, eligibility, issuance, redemption, each by offset. A batch ends
+early, before any personal record, where a control event let something fall due or woke parked events; what is left of
+that goes on in further batches before anything new is taken. All of it depends on the records and the shard's state
+alone, so that a replay along the batch log decides the same.
+"""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass, field
+
+from redress.contracts.decode import Rejected, decode
+from redress.domain.entry import DeadLetterReason, Lapsed
+from redress.domain.event import (
+    Captured,
+    ClockTicked,
+    Control,
+    Coordinates,
+    Event,
+    LotExtended,
+    LotRevoked,
+    ProgrammePublished,
+    Recorded,
+    Released,
+    Requested,
+    Reversed,
+    WaveOpened,
+)
+from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant, ProgrammeCode, WaveCode
+from redress.domain.seen import identity
+from redress.domain.step import fall_due, take_control, take_personal, take_tick, wake
+from redress.intake.record import Record
+from redress.ledger.batch import RawRecord, RejectedRecord
+from redress.ledger.shard_ledger import ShardLedger
+
+DUE_MAX = 2_000
+"""Entries and dead letters of a batch made of what fell due; each may load a beneficiary. Part of the rules' version:
+a replay must cut where the first run cut."""
+REDEMPTION_EVENTS = (Requested, Captured, Released, Recorded, Reversed)
+
+
+@dataclass(slots=True)
+class Batch:
+    """A batch in the making: the bytes of its records, and those that are no events."""
+
+    raw: dict[Coordinates, RawRecord] = field(default_factory=dict)
+    rejected: list[RejectedRecord] = field(default_factory=list)
+
+
+class BatchDecider:
+    """Decides batches of one shard on what `ledger` loads; appends nothing.
+
+    `poison`: records whose values Postgres refuses, which become dead letters without a look inside.
+    """
+
+    def __init__(self, ledger: ShardLedger, shards: int, poison: Set[Coordinates] = frozenset()) -> None:
+        self._poison = poison
+        self._ledger = ledger
+        self._shards = shards
+        self._woken: list[str] = []
+        self._due_in_rows = FAR_PAST
+
+    async def open(self) -> None:
+        """Find out what is due already."""
+        await self.look_ahead()
+        self._woken = [key for key in await self._ledger.waited_for() if self._is_there(key)]
+
+    async def look_ahead(self) -> None:
+        """Find out when the next hold times out and the next parking ends; after every batch."""
+        self._due_in_rows = await self._ledger.next_due()
+
+    @property
+    def due_at(self) -> Instant:
+        """When, by the shard's clock, something falls due next."""
+        lots = (lot.valid_until for lot in self._ledger.shard.lots() if lot.is_open)
+        return min(self._due_in_rows, min(lots, default=FAR_FUTURE))
+
+    @property
+    def has_due_work(self) -> bool:
+        """Whether a batch must go on with what fell due or was woken, before anything new is taken."""
+        now = self._ledger.shard.now
+        return now is not None and (bool(self._woken) or self.due_at <= now)
+
+    async def go_on(self) -> bool:
+        """Decide more of what fell due or was woken; whether there was anything to append."""
+        if self.due_at <= (self._ledger.shard.now or FAR_PAST):
+            await self._fall_due()
+        if not self._full():
+            await self._wake()
+        results = self._ledger.shard.results
+        if results.entries or results.dead_letters or results.parked:
+            return True
+        self._ledger.forget_people()
+        await self.look_ahead()
+        return False
+
+    async def take_controls(self, batch: Batch, controls: Sequence[Record]) -> int | None:
+        """Take control records; where the batch ends early, the next offset to read, else None."""
+        shard = self._ledger.shard
+        for record in controls:
+            event = self._read(batch, record)
+            if event is None:
+                continue
+            match event.data:
+                case ClockTicked():
+                    if take_tick(shard, event, event.data) and self.due_at <= event.data.now:
+                        await self._fall_due()
+                case ProgrammePublished() | WaveOpened() | LotExtended() | LotRevoked():
+                    woken = take_control(shard, event, event.data)
+                    if woken is None:
+                        continue
+                    self._woken.append(woken)
+                    await self._wake()
+                case _:
+                    raise TypeError(f"{event.type} on the programme topic")
+            if self._has_fallen_due():
+                return record.offset + 1
+        return None
+
+    async def take_personal(self, batch: Batch, records: Sequence[Record]) -> None:
+        """Take records about single people, in the order given."""
+        self._ledger.forget_people()
+        events = [event for record in records if (event := self._read(batch, record)) is not None]
+        personal = [(event, event.data) for event in events if not isinstance(event.data, Control)]
+        await self._ledger.load_people(
+            (data.beneficiary for _, data in personal),
+            (data.redemption for _, data in personal if isinstance(data, REDEMPTION_EVENTS)),
+            [(data.beneficiary, identity(event.source, event.id)) for event, data in personal],
+        )
+        for event, data in personal:
+            take_personal(self._ledger.shard, event, data)
+
+    def moves_clock_only(self, controls: Sequence[Record]) -> bool:
+        """Whether these records are nothing but ticks that let nothing fall due."""
+        for record in controls:
+            event = self._decode(record)
+            if not isinstance(event, Event) or not isinstance(event.data, ClockTicked):
+                return False
+            if event.data.now >= self.due_at:
+                return False
+        return True
+
+    async def _fall_due(self) -> None:
+        await self._ledger.load_due(DUE_MAX + 1)
+        for _ in fall_due(self._ledger.shard):
+            if self._full():
+                return
+
+    async def _wake(self) -> None:
+        for key in list(self._woken):
+            found = await self._ledger.load_woken(key, DUE_MAX + 1)
+            for _ in wake(self._ledger.shard, key):
+                if self._full():
+                    return
+            if found <= DUE_MAX:
+                self._woken.remove(key)
+
+    def _is_there(self, wakes_on: str) -> bool:
+        """Whether the programme or wave that parked events wait for has come."""
+        kind, programme, *wave = wakes_on.split("/")
+        known = self._ledger.shard.programmes.get(ProgrammeCode(programme))
+        return known is not None and (kind == "programme" or WaveCode(wave[0]) in known.waves)
+
+    def _full(self) -> bool:
+        results = self._ledger.shard.results
+        return len(results.entries) + len(results.dead_letters) >= DUE_MAX
+
+    def _has_fallen_due(self) -> bool:
+        """Whether a control event has let something fall due or woken something."""
+        results = self._ledger.shard.results
+        fallen = any(entry.beneficiary or isinstance(entry.happening, Lapsed) for entry in results.entries)
+        return fallen or bool(results.unparked or results.parked)
+
+    def _read(self, batch: Batch, record: Record) -> Event | None:
+        event = self._decode(record)
+        if isinstance(event, Rejected):
+            batch.rejected.append(RejectedRecord(record.at, event.reason, event.detail, record.raw))
+            return None
+        batch.raw[record.at] = record.raw
+        return event
+
+    def _decode(self, record: Record) -> Event | Rejected:
+        if record.at in self._poison:
+            return Rejected(DeadLetterReason.INVALID, "value: refused by the database")
+        at, raw = record.at, record.raw
+        return decode(at.topic, at.partition, at.offset, raw.key, raw.value, self._shards)
