@@ -4,13 +4,16 @@ The cut is RULES section 2: eligibility, issuance and redemption are read to som
 its end as it is then, so that a control event acknowledged before a record was produced is applied before it.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 
 import asyncpg
+import structlog
 
 from redress.domain.event import Coordinates, Topic
 from redress.intake.batch_decider import Batch, BatchDecider
+from redress.intake.breaker import Breaker, BreakerLimits
 from redress.intake.record import Record
 from redress.intake.source import PERSONAL_TOPICS, ShardSource
 from redress.ledger.connection import Connection
@@ -18,12 +21,16 @@ from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.shard_ledger import Checkpoint, ShardLedger
 
+log = structlog.get_logger()
+
 RECORDS_MAX = 4_000
 """Records of a batch: enough that its fixed cost does not count, few enough that a commit stays well below a second."""
 IDLE_SECONDS_MAX = 60
 """A batch that would only move a system clock waits so long at most: `known at` becomes final by it (RULES 2)."""
 HINT_SECONDS = 5
 """How often Kafka is told how far the ledger is."""
+STOPPED_SECONDS = 1
+"""How often a stopped shard looks whether it may go on."""
 PROGRAMME_WAIT_MS = 250
 """How long one fetch waits for the rest of the programme topic."""
 
@@ -39,6 +46,7 @@ class ShardWriter:
         epoch: int,
         source: ShardSource,
         reached: Checkpoint,
+        breaker: BreakerLimits,
     ) -> None:
         self._connection = connection
         self._identity = identity
@@ -53,6 +61,8 @@ class ShardWriter:
         self._hinted_at = 0.0
         self._records_max = RECORDS_MAX
         self._poison: set[Coordinates] = set()
+        self._breaker = Breaker(breaker)
+        self._is_stopped = False
 
     async def open(self) -> None:
         """Load the shard and stand where its head says.
@@ -66,6 +76,8 @@ class ShardWriter:
 
     async def step(self, timeout_ms: int) -> bool:
         """Make and append one batch, if there is anything for one; whether there was."""
+        if self._is_stopped and not await self._resumed():
+            return False
         if self._decider.has_due_work:
             if await self._decider.go_on():
                 await self._append(self._ledger.head.position, Batch())
@@ -101,8 +113,18 @@ class ShardWriter:
         await self._ledger.open(self._epoch)
         self._decider = BatchDecider(self._ledger, self._identity.shards, self._poison)
         await self._decider.open()
+        self._is_stopped = await self._ledger.is_stopped()
         self._waiting_ticks = []
         self._committed_at = time.monotonic()
+
+    async def _resumed(self) -> bool:
+        """Whether somebody has let the shard go on; looks again after a while."""
+        self._is_stopped = await self._ledger.is_stopped()
+        if self._is_stopped:
+            await asyncio.sleep(STOPPED_SECONDS)
+            return False
+        self._breaker.reset()
+        return True
 
     async def _fetch(self, topics: Sequence[Topic], timeout_ms: int) -> list[Record]:
         return await self._source.fetch(topics, timeout_ms=timeout_ms, records_max=self._records_max)
@@ -141,7 +163,13 @@ class ShardWriter:
             position = read
             await self._decider.take_personal(batch, records)
         self._reached("decided")
+        letters = [record.reason for record in batch.rejected]
+        letters += [letter.reason for letter in self._ledger.shard.results.dead_letters]
         await self._append(position, batch)
+        if self._breaker.count(len(controls) + len(records), letters):
+            await self._ledger.stop(self._breaker.records, self._breaker.letters)
+            self._is_stopped = True
+            log.error("shard stopped: too many unreadable records", shard=self._number, letters=self._breaker.letters)
         if position != read:
             self._source.seek(position)
 

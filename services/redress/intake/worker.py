@@ -13,6 +13,7 @@ import structlog
 from aiokafka.errors import KafkaError
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.intake.keeper import LeaseKeeper
 from redress.intake.shard_writer import ShardWriter
 from redress.intake.source import ShardSource
@@ -41,7 +42,7 @@ class Servers:
     """Where the worker reads and writes."""
 
     kafka: str
-    postgres: str
+    postgres: str = field(repr=False)
     topic_prefix: str
 
 
@@ -64,12 +65,14 @@ class Worker:
         *,
         companions: tuple[Companion, ...] = (),
         reached: Checkpoint = lambda _: None,
+        breaker: BreakerLimits = DEFAULT_LIMITS,
     ) -> None:
         self.name = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
         self._servers = servers
         self._identity = identity
         self._companions = companions
         self._reached = reached
+        self._breaker = breaker
         self._services: dict[int, _Service] = {}
         self._keeper = LeaseKeeper(servers.postgres, self.name, lambda: frozenset(self._services))
 
@@ -80,7 +83,8 @@ class Worker:
         try:
             async for attempt in _retrying("leases"):
                 with attempt:
-                    await self._lead(stopping)
+                    if not stopping.is_set():  # also with the database away, a stop is a stop
+                        await self._lead(stopping)
         finally:
             await self._end(frozenset(self._services))
             stamping.cancel()
@@ -164,7 +168,7 @@ class Worker:
         connection = await self._connect_writer(shard)
         beside = [asyncio.create_task(self._accompany(companion, shard)) for companion in self._companions]
         try:
-            writer = ShardWriter(connection, self._identity, shard, service.epoch, source, self._reached)
+            writer = ShardWriter(connection, self._identity, shard, service.epoch, source, self._reached, self._breaker)
             await writer.open()
             while not service.stopping.is_set():
                 await writer.step(STEP_MS)

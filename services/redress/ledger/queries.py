@@ -1,4 +1,4 @@
-"""SQL by name: statements live in `sql/*.sql`, each under a line `-- name: what it is for`."""
+"""SQL by name: statements live in `sql/*.sql` of a package, each under a line `-- name: what it is for`."""
 
 import re
 from functools import cache
@@ -8,9 +8,14 @@ _HEAD = re.compile(r"^-- ([a-z_]+): .+$", re.MULTILINE)
 
 
 @cache
-def _statements() -> dict[str, str]:
+def statements(package: str) -> dict[str, str]:
+    """All statements of a package by name, in order of files and places.
+
+    Raises:
+        ValueError: two have the same name.
+    """
     found: dict[str, str] = {}
-    for file in files("redress.ledger").joinpath("sql").iterdir():
+    for file in sorted(files(package).joinpath("sql").iterdir(), key=lambda file: file.name):
         parts = _HEAD.split(file.read_text(encoding="utf-8"))
         for name, statement in zip(parts[1::2], parts[2::2], strict=True):
             if name in found:
@@ -19,10 +24,10 @@ def _statements() -> dict[str, str]:
     return found
 
 
-def query(name: str) -> str:
+def query(name: str, package: str = "redress.ledger") -> str:
     """The statement of that name.
 
     Raises:
         KeyError: there is none.
     """
-    return _statements()[name]
+    return statements(package)[name]

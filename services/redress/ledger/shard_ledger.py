@@ -5,6 +5,7 @@ all, and only if the head still stands where this writer left it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from redress.contracts.decode import Rejected, decode
@@ -35,6 +36,22 @@ SOURCES_KEPT_MAX = 10_000
 
 class FencedError(Exception):
     """The head does not stand where this writer left it: somebody else wrote, or took the shard over."""
+
+
+class DigestError(Exception):
+    """A replayed batch does not come out as it was logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedBatch:
+    """A batch of another ledger's log: where it began and ended, when it was recorded, what it hashed to."""
+
+    batch: int
+    start: Position
+    end: Position
+    next_seq: int
+    recorded_at: Instant
+    digest: bytes
 
 
 class ShardLedger:
@@ -132,12 +149,29 @@ class ShardLedger:
             due.append(Instant(row["parked_at"] + self.shard.parking_seconds * SECOND))
         return min(due, default=FAR_FUTURE)
 
+    async def is_stopped(self) -> bool:
+        """Whether the shard stands still because too much of what came could not be read."""
+        stopped: bool = await self._connection.fetchval(query("is_stopped"), self.shard.number)
+        return stopped
+
+    async def stop(self, records: int, letters: int) -> None:
+        """Let the shard stand still until somebody resumes it."""
+        await self._connection.execute(query("stop_shard"), self.shard.number, records, letters)
+
     async def append(
-        self, position: Position, rejected: list[RejectedRecord], raw: Mapping[Coordinates, RawRecord]
+        self,
+        position: Position,
+        rejected: list[RejectedRecord],
+        raw: Mapping[Coordinates, RawRecord],
+        logged: LoggedBatch | None = None,
     ) -> None:
         """Append what was decided since the last batch, as one transaction; afterwards no person is in memory.
 
+        `logged`: this batch as another ledger's log has it: its moment of recording is copied, its digest must come
+        out again.
+
         Raises:
+            DigestError: another digest came out; nothing was written.
             FencedError: this writer may not write any more; nothing was written.
             asyncpg.DataError: Postgres refuses a value; nothing was written.
             OSError, asyncpg.PostgresError: whether it was written is not known: open the shard anew and look.
@@ -147,7 +181,7 @@ class ShardLedger:
         self._reached("encoded")
         async with self._connection.transaction():
             self._reached("begun")
-            await self._write(position, work)
+            await self._write(position, work, logged)
             self._reached("written")
         self._reached("committed")
         self.forget_people()
@@ -176,7 +210,7 @@ class ShardLedger:
             parked_before=self._parked_raw,
         )
 
-    async def _write(self, position: Position, work: BatchRows) -> None:
+    async def _write(self, position: Position, work: BatchRows, logged: LoggedBatch | None) -> None:
         head, shard = self.head, self.shard
         recorded_at = await self._connection.fetchval(
             query("compare_and_set_head"),
@@ -188,6 +222,7 @@ class ShardLedger:
             shard.now,
             tick_json(shard.tick),
             *position,
+            logged.recorded_at if logged else None,
         )
         if recorded_at is None:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
@@ -213,6 +248,8 @@ class ShardLedger:
             rules_version=RULES_VERSION,
             body=work.body,
         )
+        if logged is not None and logged.digest != digest:
+            raise DigestError(f"shard {head.shard}, batch {head.batch + 1}: another digest than the log's came out")
         await self._connection.execute(
             query("append_batch"),
             head.shard,

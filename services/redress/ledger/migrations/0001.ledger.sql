@@ -347,9 +347,18 @@ create table redress.dead_letter (
     value            bytea,
     size             integer     not null,
     sha256           bytea       not null,
+    erased_at        timestamptz,
     primary key (shard, topic, record_offset)
 );
 comment on table redress.dead_letter is 'What could not be taken, with its bytes: the one place where they can be erased.';
+
+create table redress.stopped (
+    shard   smallint primary key,
+    since   timestamptz not null default clock_timestamp(),
+    records bigint      not null,
+    letters bigint      not null
+);
+comment on table redress.stopped is 'Shards that stand still because too much of what came could not be read; until somebody resumes them.';
 
 -- Roll-ups: lines by lot, posting and day on both axes. One set of rows per shard, so that shards share none.
 create table redress.rollup (
@@ -426,5 +435,5 @@ grant insert, update on redress.issue_cursor, redress.programme, redress.wave, r
     redress.tally to redress_writer;
 grant insert, update, delete on redress.parked to redress_writer;
 grant insert, delete on redress.seen_spill to redress_writer;
-grant insert on redress.dead_letter to redress_writer;
+grant insert on redress.dead_letter, redress.stopped to redress_writer;
 grant update on redress.head to redress_writer;

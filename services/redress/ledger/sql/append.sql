@@ -1,11 +1,11 @@
--- compare_and_set_head: the fence: moves the head on if it is still this writer's, and takes the moment of recording
+-- compare_and_set_head: the fence: moves the head on if it is still this writer's, and takes the moment of recording (a replay copies it)
 update redress.head
 set batch = batch + 1,
     next_seq = $4,
     next_arrival = $5,
     now = $6,
     tick = $7,
-    recorded_at = greatest(clock_timestamp(), recorded_at + interval '1 microsecond'),
+    recorded_at = coalesce($12, greatest(clock_timestamp(), recorded_at + interval '1 microsecond')),
     programme_offset = $8,
     eligibility_offset = $9,
     issuance_offset = $10,
