@@ -77,13 +77,15 @@ class BatchDecider:
 
     @property
     def has_due_work(self) -> bool:
-        """Whether a batch must go on with what fell due or was woken, before anything new is taken."""
-        now = self._ledger.shard.now
-        return now is not None and (bool(self._woken) or self.due_at <= now)
+        """Whether a batch must go on with what fell due or was woken, before anything new is taken.
+
+        Only what a tick let fall due: a hold that a late request made past its end waits for the next tick.
+        """
+        return bool(self._woken) or self._ledger.shard.falling_due
 
     async def go_on(self) -> bool:
         """Decide more of what fell due or was woken; whether there was anything to append."""
-        if self.due_at <= (self._ledger.shard.now or FAR_PAST):
+        if self._ledger.shard.falling_due:
             await self._fall_due()
         if not self._full():
             await self._wake()
@@ -103,7 +105,7 @@ class BatchDecider:
                 continue
             match event.data:
                 case ClockTicked():
-                    if take_tick(shard, event, event.data) and self.due_at <= event.data.now:
+                    if take_tick(shard, event, event.data):
                         await self._fall_due()
                 case ProgrammePublished() | WaveOpened() | LotExtended() | LotRevoked():
                     woken = take_control(shard, event, event.data)
@@ -141,7 +143,9 @@ class BatchDecider:
         return True
 
     async def _fall_due(self) -> None:
-        await self._ledger.load_due(DUE_MAX + 1)
+        """Let fall due what the clock has reached, up to a batch's size; people are loaded only if it has."""
+        if self.due_at <= (self._ledger.shard.now or FAR_PAST):
+            await self._ledger.load_due(DUE_MAX + 1)
         for _ in fall_due(self._ledger.shard):
             if self._full():
                 return

@@ -87,14 +87,14 @@ class ShardWriter:
         self._reached("fetched")
         controls, complete = await self._fetch_controls(0 if begun else timeout_ms)
         self._reached("programme_read")
+        if self._may_wait(records, controls):  # asked before any record is put off: those would never be read again
+            self._waiting_ticks = controls
+            return False
         if self._records_max < RECORDS_MAX and controls:
             complete = False  # one kind at a time while a value that Postgres refuses is searched for
         if not complete:
             records = []
         if not records and not controls:
-            return False
-        if self._may_wait(records, controls):
-            self._waiting_ticks = controls
             return False
         try:
             await self._make_batch(records, controls, complete=complete)

@@ -30,6 +30,7 @@ class Head:
     next_arrival: int
     now: Instant | None
     tick: Cause | None
+    falling_due: bool
     recorded_at: Instant
     position: Position
     digest: bytes
@@ -45,6 +46,7 @@ def restore_head(shard: int, row: Any) -> Head:
         row["next_arrival"],
         row["now"],
         _restore_tick(row["tick"]),
+        row["falling_due"],
         row["recorded_at"],
         Position(row["programme_offset"], row["eligibility_offset"], row["issuance_offset"], row["redemption_offset"]),
         row["digest"],

@@ -55,7 +55,8 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
         pack_grants(person, numbering),
         pack_vouchers(person.vouchers.values(), numbering),
         pack_seen(person.seen.items()),
-        [[programme, str(voucher), last] for (programme, voucher), last in person.strays.items()] or None,
+        # A tuple, as for lines below: in an array of jsonb asyncpg takes a list for one more dimension.
+        tuple([programme, str(voucher), last] for (programme, voucher), last in person.strays.items()) or None,
     )
 
 
@@ -78,9 +79,9 @@ def restore_redemption(row: Any) -> tuple[RedemptionKey, Redemption]:
 def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[Any, ...]:
     """A row for `put_redemptions`."""
     redemption = person.redemptions[key]
-    lines = [
+    lines = tuple(
         [str(voucher), *(getattr(line, name) for name in _LINE_FIELDS)] for voucher, line in redemption.lines.items()
-    ]
+    )
     return (
         person.id,
         *key,

@@ -83,6 +83,7 @@ class ShardLedger:
         self.head = restore_head(number, await self._connection.fetchrow(query("load_head"), number))
         self.shard.now = self.head.now
         self.shard.tick = self.head.tick
+        self.shard.falling_due = self.head.falling_due
         self.shard.next_seq = self.head.next_seq
         self.shard.next_arrival = self.head.next_arrival
         restore_programmes(
@@ -223,6 +224,7 @@ class ShardLedger:
             tick_json(shard.tick),
             *position,
             logged.recorded_at if logged else None,
+            shard.falling_due,
         )
         if recorded_at is None:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
@@ -271,6 +273,7 @@ class ShardLedger:
             shard.next_arrival,
             shard.now,
             shard.tick,
+            shard.falling_due,
             recorded_at,
             position,
             digest,

@@ -111,6 +111,7 @@ create table redress.head (
     next_arrival       bigint not null default 1,
     now                timestamptz,
     tick               jsonb,
+    falling_due        boolean not null default false,
     recorded_at        timestamptz not null default '-infinity',
     programme_offset   bigint not null default 0,
     eligibility_offset bigint not null default 0,

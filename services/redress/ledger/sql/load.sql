@@ -2,7 +2,7 @@
 select name, shards, clock, parking_seconds from redress.ledger;
 
 -- load_head: where the shard stands
-select epoch, batch, next_seq, next_arrival, now, tick, recorded_at, programme_offset, eligibility_offset,
+select epoch, batch, next_seq, next_arrival, now, tick, falling_due, recorded_at, programme_offset, eligibility_offset,
        issuance_offset, redemption_offset, digest
 from redress.head
 where shard = $1;

@@ -122,6 +122,11 @@ class Story:
         """How many people the first wave has."""
         return self.people - self.second
 
+    @property
+    def waiting_for_enrolment(self) -> int:
+        """Former members who never join again: entitled, and never issued to."""
+        return sum(not _has_vouchers(person) for person in range(self.first))
+
     def chapters(self) -> list[Chapter]:
         """The story in order."""
         return [

@@ -1,0 +1,46 @@
+"""The demo's proof: figures of the ledger beside the story's own count."""
+
+from dataclasses import dataclass
+
+from redress.ledger.connection import Connection
+from redress.ledger.queries import query
+from redress.runtime.demo.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure, counted twice."""
+
+    group: str
+    name: str
+    ledger: int
+    counted: int
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both counts are the same."""
+        return self.ledger == self.counted
+
+
+async def compare(reader: Connection, story: Story) -> list[Figure]:
+    """Every figure that either side has."""
+    count = story.count
+    moved = {row["movement"]: row["amount"] for row in await reader.fetch(query("movement_totals"))}
+    refused = {row["reason"]: row["entries"] for row in await reader.fetch(query("refusals"))}
+    granted = {row["wave"]: row["granted"] for row in await reader.fetch(query("granted_people"))}
+    figures = [
+        Figure("people", f"granted in wave {wave}", granted[wave], count.people[f"{wave} granted"]) for wave in granted
+    ]
+    figures += [Figure("won", name, moved.get(name, 0), amount) for name, amount in _union(count.movements, moved)]
+    figures += [
+        Figure("requests", f"refused {name}", refused.get(name, 0), n) for name, n in _union(count.refused, refused)
+    ]
+    letters = await reader.fetchval(query("count_dead_letters"))
+    figures.append(Figure("records", "dead-lettered", letters, 0))
+    outstanding = await reader.fetchval(query("outstanding_now"))
+    return [*figures, Figure("won", "outstanding", outstanding, count.outstanding)]
+
+
+def _union(counted: dict[str, int], found: dict[str, int]) -> list[tuple[str, int]]:
+    """What was counted, with a zero for what only the ledger has."""
+    return [(name, counted.get(name, 0)) for name in sorted(counted.keys() | found.keys())]
