@@ -160,5 +160,7 @@ class Entry:
     redemption: RedemptionId | None
     lines: list[Line]
     lot_closing: LotClosing | None = None
+    balances: tuple[int, ...] = ()
+    """Of an entry that is answered: what is available afterwards, voucher by voucher."""
     prev_seq: int | None = None
     """The beneficiary's previous entry: a history is a walk along primary keys."""

@@ -33,6 +33,7 @@ from redress.domain.event import (
     Released,
     Requested,
     Reversed,
+    Settling,
     VoucherRevoked,
     WaveOpened,
     Withdrawn,
@@ -284,9 +285,9 @@ def _evolve_redemption(shard: Shard, person: Beneficiary, entry: Entry) -> None:
     _apply_redemption_lines(redemption, entry.lines)
     match happening:
         case Captured():
-            redemption.status = RedemptionStatus.SETTLED
+            _settle(redemption, happening)
         case Recorded():
-            redemption.status = RedemptionStatus.SETTLED
+            _settle(redemption, happening)
             redemption.order = happening.order
             redemption.service = happening.service
         case Released():
@@ -300,6 +301,12 @@ def _evolve_redemption(shard: Shard, person: Beneficiary, entry: Entry) -> None:
                 redemption.status = RedemptionStatus.REVERSED
         case _:
             assert_never(happening)
+
+
+def _settle(redemption: Redemption, data: Settling) -> None:
+    """Settled; from here the redemption's lines stand in the order of the settlement, which a reversal repeats."""
+    redemption.status = RedemptionStatus.SETTLED
+    redemption.lines = {spend.voucher: redemption.lines[spend.voucher] for spend in data.lines} | redemption.lines
 
 
 def _request(shard: Shard, person: Beneficiary, data: Requested, entry: Entry) -> None:

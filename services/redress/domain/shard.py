@@ -48,6 +48,8 @@ class Shard:
     system_clock: bool
     now: Instant | None = None
     tick: Cause | None = None
+    falling_due: bool = False
+    """Whether that tick has let more fall due than was decided so far."""
     next_seq: int = 1
     next_arrival: int = 1
     programmes: dict[ProgrammeCode, Programme] = field(default_factory=dict)

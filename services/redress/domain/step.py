@@ -8,6 +8,7 @@ import heapq
 from collections.abc import Iterator
 
 from redress.domain.accounts import EXPIRED, LAPSABLE
+from redress.domain.answer import balances_after, is_answered
 from redress.domain.beneficiary import MAX_PARKED, Beneficiary, Parked, RedemptionStatus
 from redress.domain.booking import Booking
 from redress.domain.decide import LastingControl, decide_control, decide_personal
@@ -47,15 +48,16 @@ CONTROL_REPORTER = 0
 
 
 def take_tick(shard: Shard, event: Event, data: ClockTicked) -> bool:
-    """Move the clock; whether it moved. An older tick has no effect; what falls due is `fall_due`'s."""
+    """Move the clock; whether the tick counts. An older one has no effect; what falls due is `fall_due`'s."""
     if shard.now is not None:
-        if data.now <= shard.now:
+        if data.now < shard.now:
             return False
         if shard.system_clock and data.now > shard.now + FACT_TOLERANCE:
             _report_control(shard, event, Dead(DeadLetterReason.INVALID, "data.now: more than 24 h ahead of the clock"))
             return False
     shard.now = data.now
     shard.tick = _cause(event)
+    shard.falling_due = True
     return True
 
 
@@ -142,9 +144,10 @@ def fall_due(shard: Shard) -> Iterator[None]:
     while shard.parked:
         parked = next(iter(shard.parked.values()))
         if parked.parked_at + shard.parking_seconds * SECOND > now:
-            return
+            break
         _end_parking(shard, parked)
         yield
+    shard.falling_due = False
 
 
 def wake(shard: Shard, wakes_on: str) -> Iterator[None]:
@@ -268,6 +271,8 @@ def _append(
         prev_seq=shard.beneficiary(beneficiary).last_seq if beneficiary else None,
     )
     evolve(shard, entry)
+    if beneficiary is not None and is_answered(entry):
+        entry.balances = balances_after(entry, shard.beneficiaries[beneficiary])
     shard.results.entries.append(entry)
 
 

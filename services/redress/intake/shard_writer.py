@@ -167,9 +167,10 @@ class ShardWriter:
         letters += [letter.reason for letter in self._ledger.shard.results.dead_letters]
         await self._append(position, batch)
         if self._breaker.count(len(controls) + len(records), letters):
-            await self._ledger.stop(self._breaker.records, self._breaker.letters)
+            seen = f"{self._breaker.letters} of the last {self._breaker.records} records could not be read"
+            await self._ledger.stop("unreadable_records", seen)
             self._is_stopped = True
-            log.error("shard stopped: too many unreadable records", shard=self._number, letters=self._breaker.letters)
+            log.error("shard stopped", shard=self._number, why=seen)
         if position != read:
             self._source.seek(position)
 

@@ -3,9 +3,9 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 from uuid import uuid4
 
 import asyncpg
@@ -20,7 +20,8 @@ from redress.intake.source import ShardSource
 from redress.ledger import lease
 from redress.ledger.connection import WRITER_ROLE, Connection, connect
 from redress.ledger.identity import LedgerIdentity
-from redress.ledger.shard_ledger import Checkpoint, FencedError
+from redress.ledger.queries import query
+from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedError
 
 log = structlog.get_logger()
 
@@ -33,8 +34,26 @@ STEP_MS = 200
 STAMP_SECONDS = 0.5
 """How often the loop shows that it moves; well below what counts as hung."""
 
-Companion = Callable[[int, Connection], Awaitable[None]]
-"""Further work of a shard's owner beside its intake, with a connection of its own; runs until cancelled."""
+STOPPED_SECONDS = 1
+"""How often a shard that refuses to run looks whether somebody has resumed it."""
+
+
+class Companion(Protocol):
+    """Further work of a shard's owner beside its intake."""
+
+    async def prepare(self, shard: int, connection: Connection) -> None:
+        """Before the shard is served.
+
+        Raises:
+            ShardRefusedError: it must not be.
+        """
+
+    async def run(self, shard: int, epoch: int, connection: Connection) -> None:
+        """Work with a connection of its own, until cancelled.
+
+        Raises:
+            FencedError: the shard has a new owner.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +166,9 @@ class Worker:
     async def _serve(self, shard: int, service: _Service) -> None:
         async for attempt in _retrying(f"shard {shard}"):
             with attempt:
-                if service.stopping.is_set():
-                    return
                 try:
-                    await self._serve_once(shard, service)
+                    while not service.stopping.is_set():
+                        await self._serve_once(shard, service)
                 except FencedError as error:
                     log.warning("fenced", worker=self.name, shard=shard, why=str(error))
                     return
@@ -166,8 +184,11 @@ class Worker:
         group = f"{self._servers.topic_prefix}redress-{self._identity.name}"
         source = ShardSource(self._servers.kafka, self._servers.topic_prefix, shard, group)
         connection = await self._connect_writer(shard)
-        beside = [asyncio.create_task(self._accompany(companion, shard)) for companion in self._companions]
+        beside: list[asyncio.Task[None]] = []
         try:
+            for companion in self._companions:
+                await companion.prepare(shard, connection)
+            beside += [asyncio.create_task(self._accompany(c, shard, service.epoch)) for c in self._companions]
             writer = ShardWriter(connection, self._identity, shard, service.epoch, source, self._reached, self._breaker)
             await writer.open()
             while not service.stopping.is_set():
@@ -175,12 +196,21 @@ class Worker:
                 for task in beside:
                     if task.done():
                         task.result()  # it runs until cancelled: whatever ended it ends this service too
+        except ShardRefusedError as error:
+            log.error("shard refuses to run", worker=self.name, shard=shard, reason=error.reason, why=error.detail)
+            await connection.execute(query("stop_shard"), shard, error.reason, error.detail)
+            await self._until_resumed(shard, service, connection)
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             connection.terminate()
             await source.stop()
+
+    async def _until_resumed(self, shard: int, service: _Service, connection: Connection) -> None:
+        while not service.stopping.is_set() and await connection.fetchval(query("is_stopped"), shard):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(service.stopping.wait(), STOPPED_SECONDS)
 
     async def _connect_writer(self, shard: int) -> Connection:
         connection = await connect(self._servers.postgres, application_name=f"redress-shard-{shard}", role=WRITER_ROLE)
@@ -192,14 +222,14 @@ class Worker:
             await notes.close()
         return connection
 
-    async def _accompany(self, companion: Companion, shard: int) -> None:
+    async def _accompany(self, companion: Companion, shard: int, epoch: int) -> None:
         async for attempt in _retrying(f"shard {shard}, beside intake"):
             with attempt:
                 connection = await connect(
                     self._servers.postgres, application_name=f"redress-beside-{shard}", role=WRITER_ROLE
                 )
                 try:
-                    await companion(shard, connection)
+                    await companion.run(shard, epoch, connection)
                 finally:
                     connection.terminate()
 

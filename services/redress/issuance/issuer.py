@@ -37,8 +37,14 @@ class Issuer:
         self._prefix = topic_prefix
         self._identity = identity
 
-    async def run(self, shard: int, connection: Connection) -> None:
-        """Issue what is due in the shard, until cancelled."""
+    async def prepare(self, shard: int, connection: Connection) -> None:
+        """Nothing has to be true before the shard is served."""
+
+    async def run(self, shard: int, epoch: int, connection: Connection) -> None:  # noqa: ARG002
+        """Issue what is due in the shard, until cancelled.
+
+        Under whatever epoch: a former owner that still issues does no harm, as a second issue has no effect.
+        """
         while True:
             if await self.issue_due(shard, connection) == 0:
                 await asyncio.sleep(IDLE_SECONDS)

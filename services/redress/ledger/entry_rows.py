@@ -43,6 +43,7 @@ COLUMNS = (
     "redemption",
     "traceparent",
     "strays",
+    "balances",
     "detail",
     "lines",
 )
@@ -76,6 +77,7 @@ def to_row(entry: Entry, shard: int, batch: int, source: int, numbering: Numberi
         entry.redemption,
         entry.cause.traceparent,
         strays,
+        entry.balances or None,
         _detail(entry),
         lines,
     )
@@ -109,6 +111,7 @@ def from_row(row: Any, source: str, numbering: Numbering) -> Entry:
         redemption=RedemptionId(row["redemption"]) if row["redemption"] else None,
         lines=lines,
         lot_closing=closing,
+        balances=tuple(row["balances"] or ()),
         prev_seq=row["prev_seq"],
     )
 

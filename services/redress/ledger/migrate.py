@@ -47,8 +47,8 @@ def check_identity(stored: LedgerIdentity, wanted: LedgerIdentity) -> None:
 
 
 def _apply(dsn: str, wanted: Callable[[str], bool]) -> list[str]:
-    backend = get_backend(_for_yoyo(dsn))
-    with as_file(files("redress.ledger").joinpath("migrations")) as folder, backend.lock():
+    folder_of_package = as_file(files("redress.ledger").joinpath("migrations"))
+    with get_backend(_for_yoyo(dsn)) as backend, folder_of_package as folder, backend.lock():
         migrations = read_migrations(str(folder)).filter(lambda m: wanted(m.id))
         pending = backend.to_apply(migrations)
         backend.apply_migrations(pending)

@@ -38,6 +38,15 @@ class FencedError(Exception):
     """The head does not stand where this writer left it: somebody else wrote, or took the shard over."""
 
 
+class ShardRefusedError(Exception):
+    """The shard must not run until somebody has looked; `reason` is what `redress.stopped` keeps."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
 class DigestError(Exception):
     """A replayed batch does not come out as it was logged."""
 
@@ -151,13 +160,13 @@ class ShardLedger:
         return min(due, default=FAR_FUTURE)
 
     async def is_stopped(self) -> bool:
-        """Whether the shard stands still because too much of what came could not be read."""
+        """Whether the shard stands still until somebody resumes it."""
         stopped: bool = await self._connection.fetchval(query("is_stopped"), self.shard.number)
         return stopped
 
-    async def stop(self, records: int, letters: int) -> None:
+    async def stop(self, reason: str, detail: str) -> None:
         """Let the shard stand still until somebody resumes it."""
-        await self._connection.execute(query("stop_shard"), self.shard.number, records, letters)
+        await self._connection.execute(query("stop_shard"), self.shard.number, reason, detail)
 
     async def append(
         self,

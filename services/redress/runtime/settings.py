@@ -38,6 +38,7 @@ class Settings(BaseSettings):
     clock: Literal["system", "manual"] = "system"
     state: Path
     parking_seconds: int = Field(default=86_400, ge=1)
+    log: Literal["text", "json"] = "text"
 
     @classmethod
     def settings_customise_sources(

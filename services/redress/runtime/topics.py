@@ -80,6 +80,20 @@ async def apply_topics(bootstrap: str, prefix: str, shards: int, replication_fac
     return TopicsReport(tuple(created), tuple(updated), unchanged)
 
 
+async def check_topics(bootstrap: str, prefix: str, shards: int) -> None:
+    """See that all topics are there with their partition counts.
+
+    Raises TopicsError where not; aiokafka's KafkaConnectionError if no server answers.
+    """
+    async with _admin(bootstrap) as admin:
+        wanted = [_wanted(topic, prefix, shards, 1) for topic in declared_topics()]
+        existing = await _partition_counts(admin, wanted)
+    _refuse_other_counts(wanted, existing)
+    missing = [topic.name for topic in wanted if topic.name not in existing]
+    if missing:
+        raise TopicsError(f"no topic {', '.join(missing)}: make them with `redress topics apply`")
+
+
 @asynccontextmanager
 async def _admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, client_id="redress-topics")

@@ -16,7 +16,7 @@ from redress.domain.decide.validity import broken_term
 from redress.domain.decision import Decision, Park, accepted, no_effect, wakes_on_programme
 from redress.domain.entry import Reason
 from redress.domain.event import Captured, Recorded, Settling, Spend
-from redress.domain.ids import Instant, ProgrammeCode, ServiceCode, VoucherId, is_owned
+from redress.domain.ids import Instant, ServiceCode, VoucherId, is_owned
 from redress.domain.lot import Lot
 from redress.domain.shard import Shard
 from redress.domain.terms import Remainder
@@ -35,18 +35,20 @@ def settle(shard: Shard, person: Beneficiary, data: Settling, x: Instant, *, wai
     known = person.redemptions.get((data.programme, data.redemption))
     if known is not None and known.is_settled:
         return no_effect(Reason.ALREADY_SETTLED, version)
-    if not waited_out and any(_awaited(person, data.programme, spend.voucher) for spend in data.lines):
+    if not waited_out and any(_awaited(person, spend.voucher) for spend in data.lines):
         return Park()
     settlement = _Settlement(shard, person, data, known, x)
     reason = settlement.run()
     return accepted(settlement.booking, version, reason)
 
 
-def _awaited(person: Beneficiary, programme: ProgrammeCode, voucher: VoucherId) -> bool:
-    """Whether a settling fact waits for this voucher: it is the beneficiary's, and not there in any programme."""
+def _awaited(person: Beneficiary, voucher: VoucherId) -> bool:
+    """Whether a settling fact waits for this voucher: it is the beneficiary's, and not there in any programme.
+
+    A promise is no voucher yet, whichever programme's it is.
+    """
     known = person.vouchers.get(voucher)
-    there_elsewhere = known is not None and known.lot.programme != programme
-    return is_owned(voucher, person.id) and not there_elsewhere and (known is None or not known.issued)
+    return is_owned(voucher, person.id) and (known is None or not known.issued)
 
 
 class _Settlement:

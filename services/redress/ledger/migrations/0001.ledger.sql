@@ -159,6 +159,7 @@ create table redress.journal (
     redemption    text,
     traceparent   text,
     strays        uuid[],
+    balances      bigint[],
     detail        jsonb,
     lines         bytea       not null,
     primary key (shard, seq),
@@ -354,12 +355,19 @@ create table redress.dead_letter (
 comment on table redress.dead_letter is 'What could not be taken, with its bytes: the one place where they can be erased.';
 
 create table redress.stopped (
-    shard   smallint primary key,
-    since   timestamptz not null default clock_timestamp(),
-    records bigint      not null,
-    letters bigint      not null
+    shard  smallint primary key,
+    since  timestamptz not null default clock_timestamp(),
+    reason text        not null check (reason in ('unreadable_records', 'ledger_topic_ahead')),
+    detail text        not null
 );
-comment on table redress.stopped is 'Shards that stand still because too much of what came could not be read; until somebody resumes them.';
+comment on table redress.stopped is 'Shards that stand still until somebody resumes them.';
+
+create table redress.relay (
+    shard         smallint primary key,
+    batch         bigint not null,
+    ledger_offset bigint not null
+) with (fillfactor = 50);
+comment on table redress.relay is 'A hint where in redress.ledger the last published batch marker stands; the topic itself decides.';
 
 -- Roll-ups: lines by lot, posting and day on both axes. One set of rows per shard, so that shards share none.
 create table redress.rollup (
@@ -432,7 +440,7 @@ $$;
 grant usage on schema redress to redress_writer;
 grant select on all tables in schema redress to redress_writer;
 grant insert on redress.journal, redress.batch, redress.source, redress.terms to redress_writer;
-grant insert, update on redress.issue_cursor, redress.programme, redress.wave, redress.lot, redress.state, redress.redemption, redress.rollup,
+grant insert, update on redress.issue_cursor, redress.relay, redress.programme, redress.wave, redress.lot, redress.state, redress.redemption, redress.rollup,
     redress.tally to redress_writer;
 grant insert, update, delete on redress.parked to redress_writer;
 grant insert, delete on redress.seen_spill to redress_writer;

@@ -1,11 +1,11 @@
--- stop_shard: too much of what came could not be read
-insert into redress.stopped (shard, records, letters) values ($1, $2, $3) on conflict (shard) do nothing;
+-- stop_shard: the shard stands still until somebody resumes it
+insert into redress.stopped (shard, reason, detail) values ($1, $2, $3) on conflict (shard) do nothing;
 
 -- is_stopped: whether the shard stands still
 select exists (select from redress.stopped where shard = $1);
 
 -- resume_shard: somebody looked, and lets the shard go on
-delete from redress.stopped where shard = $1 returning since, records, letters;
+delete from redress.stopped where shard = $1 returning since, reason, detail;
 
 -- list_dead_letters: what could not be taken, newest first; keyset by batch, topic and offset
 select shard, topic, record_partition, record_offset, letter.batch, reason, detail, type, size,

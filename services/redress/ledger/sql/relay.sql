@@ -1,0 +1,47 @@
+-- relay_hint: where the last published marker was seen
+select batch, ledger_offset from redress.relay where shard = $1;
+
+-- move_relay_hint: a marker was published there
+insert into redress.relay (shard, batch, ledger_offset)
+values ($1, $2, $3)
+on conflict (shard) do update set batch = excluded.batch, ledger_offset = excluded.ledger_offset;
+
+-- batch_digest: the digest of a batch
+select digest from redress.batch where shard = $1 and batch = $2;
+
+-- relay_batches: batches not yet published, in order
+select batch, first_seq, next_seq, programme_offset, eligibility_offset, issuance_offset, redemption_offset,
+       recorded_at, rules_version, digest
+from redress.batch
+where shard = $1 and batch > $2
+order by batch
+limit $3;
+
+-- relay_entries: entries of those batches, in order
+select journal.*, source.source as source_text
+from redress.journal
+join redress.source on source.no = journal.source
+where shard = $1 and seq >= $2 and seq < $3
+order by seq;
+
+-- relay_states: beneficiaries whose last entry is among those
+select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
+from redress.state
+where shard = $1 and beneficiary = any($2::uuid[]) and last_seq < $3;
+
+-- relay_orders: orders of redemptions that entries name without
+select beneficiary, programme, redemption, "order"
+from redress.redemption
+where shard = $1 and (beneficiary, redemption) in (select * from unnest($2::uuid[], $3::text[])) and "order" is not null;
+
+-- relay_lots: lots whose own state changed by those entries, as they are now
+select programme, wave, benefit, service, status, valid_from, valid_until, terms_version, seq
+from redress.lot
+where shard = $1 and seq >= $2 and seq < $3 and wave <> 'unknown'
+order by no;
+
+-- relay_dead_letters: what those batches could not take
+select topic, record_partition, record_offset, reason, detail, size, sha256
+from redress.dead_letter
+where shard = $1 and batch > $2 and batch <= $3
+order by batch, topic, record_offset;
