@@ -24,7 +24,10 @@ import asyncpg
 import psycopg
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
+from hypothesis import settings
 
+from redress.ledger.identity import LedgerIdentity
+from redress.ledger.migrate import migrate
 from redress.runtime.local import External, Options, Stack, down, status, up
 from redress.runtime.local.kafka import KafkaServer
 from redress.runtime.local.postgres import PostgresServer
@@ -36,9 +39,18 @@ TEST_SIZE = Options(shared_buffers_mb=256, kafka_heap_mb=512)
 RUN_FOLDER = pytest.StashKey[Path]()
 FOLDER_PREFIX = "redress-tests-"
 
+TEST_LEDGER = LedgerIdentity("main", 4, "manual", 86_400)
+"""What the ledger in every test's database began with."""
+
+# The same examples in every run; with REDRESS_TEST_RANDOM=1 other ones each time.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("random", derandomize=False, deadline=None)
+settings.load_profile("random" if os.environ.get("REDRESS_TEST_RANDOM") == "1" else "repeatable")
+
 
 def prepare_template(dsn: str) -> None:
-    """Called once per run with the empty database every test's database is copied from: migrate it here."""
+    """Called once per run with the empty database every test's database is copied from."""
+    migrate(dsn, TEST_LEDGER)
 
 
 # --- the run's folder: made known by the controlling process, ended by it ---------------------------------------------

@@ -29,7 +29,7 @@ from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import columns, restore_person
 from redress.ledger.queries import query
-from redress.ledger.shard_ledger import FencedError, ShardRefusedError
+from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedError
 from redress.relay.events import MARKER, EventWriter, Outgoing
 
 GROUP_ENTRIES_MAX = 2_000
@@ -67,10 +67,13 @@ class _Group:
 class Relay:
     """Relays the shards of one ledger; one producer per shard, as each has a transactional id of its own."""
 
-    def __init__(self, kafka: str, topic_prefix: str, identity: LedgerIdentity) -> None:
+    def __init__(
+        self, kafka: str, topic_prefix: str, identity: LedgerIdentity, reached: Checkpoint = lambda _: None
+    ) -> None:
         self._kafka = kafka
         self._prefix = topic_prefix
         self._identity = identity
+        self._reached = reached
 
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Before the shard is served: see that the database is not behind what was published.
@@ -106,6 +109,7 @@ class Relay:
     async def _publish(self, shard: int, connection: Connection, producer: AIOKafkaProducer) -> None:
         marker = await self._last_marker(shard, connection)
         published = marker.batch if marker else 0
+        self._reached("relay_opened")
         hinted_at = 0.0
         writer = EventWriter(self._identity.name, shard)
         while True:
@@ -113,11 +117,14 @@ class Relay:
             if group is None:
                 await asyncio.sleep(IDLE_SECONDS)
                 continue
+            self._reached("relay_read")
             offset = await self._send(producer, group)
             published = group.last_batch
+            self._reached("relay_committed")
             if time.monotonic() - hinted_at >= HINT_SECONDS:
                 hinted_at = time.monotonic()
                 await connection.execute(query("move_relay_hint"), shard, published, offset)
+                self._reached("relay_hinted")
 
     async def _send(self, producer: AIOKafkaProducer, group: _Group) -> int:
         """Send a group as one transaction; the offset of its last marker."""
@@ -133,6 +140,7 @@ class Relay:
                 for record in group.outgoing
             ]
             acknowledged = await asyncio.gather(*sent)
+            self._reached("relay_sent")
         offset: int = acknowledged[-1].offset
         return offset
 

@@ -1,0 +1,95 @@
+"""What the clock brings about over the real path: issue from a wave's start, time-outs, the end of parking, lapse."""
+
+from redress.runtime.local import Stack
+from tests.harness.events import DAY, ELIGIBILITY, HOUR, ISSUANCE, REDEMPTION, SECOND, START, Events, people
+from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.oracles import assert_agrees
+from tests.harness.running_ledger import RunningLedger
+
+OPENS = START + 2 * HOUR
+CLOSES = START + 10 * DAY
+TTL = 900 * SECOND
+
+MEMBERS = people(6, seed=1)
+FORMER = people(2, seed=2)
+NOBODY = people(1, seed=3)[0]
+
+
+async def _issued(ledger: RunningLedger) -> dict[str, str]:
+    """Beneficiary → when issued, of what the issuance process has sent since the last look."""
+    return {event["data"]["beneficiary"]: event["time"] for event in await ledger.adopt(ISSUANCE)}
+
+
+async def _outcomes(ledger: RunningLedger, kind: str) -> list[tuple[str, str | None]]:
+    return [(e["outcome"], e["reason"]) for e in await ledger.entries() if e["cause"]["type"] == kind]
+
+
+async def test_a_programme_from_its_first_grant_to_its_last_day(stack: Stack, database: str, topic_prefix: str) -> None:
+    events = Events()
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=2, issues=True) as ledger:
+        parked = "select count(*) from redress.parked"
+
+        # Grants of a wave that is not open yet wait for it.
+        await ledger.send_all([events.published(), events.tick()])
+        await ledger.send_all([events.granted(person) for person in MEMBERS[:4]])
+        await ledger.send_all([events.granted(person, "former_member") for person in FORMER])
+        await ledger.settled()
+        assert await ledger.database.fetchval(parked) == 6
+
+        # It opens, and they drain; it is not valid yet, so nothing is issued.
+        await ledger.send_all([events.opened(OPENS, CLOSES), events.tick(START + HOUR)])
+        await ledger.send_all([events.granted(person) for person in MEMBERS[4:]])
+        await ledger.settled()
+        assert await ledger.database.fetchval(parked) == 0
+        assert await _outcomes(ledger, "redress.eligibility.granted.v1") == [("accepted", None)] * 8
+        assert await _issued(ledger) == {}
+
+        # From its first instant on members are issued at once, former members once they have enrolled.
+        await ledger.send_all([events.tick(OPENS)])
+        await ledger.settled()
+        assert await _issued(ledger) == dict.fromkeys(MEMBERS, "2026-01-09T17:00:00Z")
+        await ledger.send_all([events.tick(OPENS + HOUR), events.enrolled(FORMER[0])])
+        await ledger.settled()
+        assert await _issued(ledger) == {FORMER[0]: "2026-01-09T18:00:00Z"}
+        assert await _outcomes(ledger, "redress.voucher.issued.v1") == [("accepted", None)] * 7
+
+        # Holds that nobody captures are released a minute after their end.
+        await ledger.send_all([events.claimed(person) for person in MEMBERS])
+        await ledger.send_all([events.requested(person, "r-1", 12_000) for person in MEMBERS[:3]])
+        await ledger.send_all([events.captured(MEMBERS[0], "r-1", 12_000)])
+        await ledger.settled()
+        await ledger.send_all([events.tick(events.at + TTL + 59 * SECOND)])
+        await ledger.settled()
+        held = "select count(*) from redress.redemption where status = 'held'"
+        assert await ledger.database.fetchval(held) == 2
+        await ledger.send_all([events.tick(events.at + SECOND)])
+        await ledger.settled()
+        assert await ledger.database.fetchval(held) == 0
+
+        # A fact about what never comes is honoured without cover, or set aside, when its parking ends.
+        await ledger.send_all([events.recorded(NOBODY, "r-2", 700), events.claimed(NOBODY), events.enrolled(NOBODY)])
+        await ledger.settled()
+        assert await ledger.database.fetchval(parked) == 3
+        await ledger.send_all([events.tick(events.at + DAY)])
+        await ledger.settled()
+        assert await ledger.database.fetchval(parked) == 0
+        assert {(row["topic"], row["reason"]) for row in await ledger.dead_letters()} == {
+            (REDEMPTION, "parked_too_long"),
+            (ELIGIBILITY, "parked_too_long"),
+        }
+        accounts = {(row["wave"], row["account"]): row["balance"] for row in await ledger.view("account_balance")}
+        assert accounts["unknown", "exception"] == -700
+
+        # On the last day everything left lapses; one hold is still there, and goes with its time-out.
+        await ledger.send_all([events.tick(CLOSES - 60 * SECOND), events.requested(MEMBERS[5], "r-3", 9_000)])
+        await ledger.settled()
+        await ledger.send_all([events.tick(CLOSES)])
+        await ledger.settled()
+        assert sum(row["outstanding"] for row in await ledger.view("outstanding_liability")) == 9_000
+        await ledger.send_all([events.tick(CLOSES + DAY)])
+        await ledger.settled()
+        assert sum(row["outstanding"] for row in await ledger.view("outstanding_liability")) == 0
+        assert await _issued(ledger) == {}
+
+        await assert_agrees(ledger)
+    await assert_ledger_sound(database)

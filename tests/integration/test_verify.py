@@ -1,0 +1,165 @@
+"""`verify` finds nothing in a sound ledger, and each of its checks finds what was tampered with."""
+
+import json
+from random import Random
+from uuid import uuid4
+
+import asyncpg
+import psycopg
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from redress.cli.verify import verify_command
+from redress.ledger.connection import connect
+from redress.projections.checks import sql_checks
+from redress.projections.verify import NoLedgerError, verify
+from redress.runtime.local import Stack
+from tests.conftest import with_database
+from tests.harness.ledger_sound import assert_ledger_sound, verified
+from tests.harness.oracles import assert_agrees
+from tests.harness.running_ledger import RunningLedger
+from tests.oracle.scenario import Scenario
+
+TAMPERED: list[tuple[str, str]] = [
+    ("lot_balances", "update redress.lot set held = held + 1, exception = exception - 1 where no = 2 and shard = 0"),
+    ("lot_balances", "delete from redress.lot where programme_grant < 0 and shard = 1"),
+    ("roll_ups", "update redress.rollup set amount = amount + 1 where shard = 1"),
+    ("roll_ups", "delete from redress.rollup where shard = 2"),
+    ("roll_ups", "update redress.rollup set recorded_day = recorded_day - 1"),
+    ("vouchers", "update redress.state set vouchers = set_byte(vouchers, 42, 7) where octet_length(vouchers) > 0"),
+    ("vouchers_and_lots", "update redress.lot set vouchers_open = vouchers_open + 1 where no = 2"),
+    ("vouchers_and_lots", "update redress.state set vouchers = '' where shard = 1"),
+    ("waves", "update redress.wave set granted = granted + 1 where shard = 1 and no = 1"),
+    ("waves", "update redress.wave set issued_amount = issued_amount + 1 where shard = 1 and no = 1"),
+    ("waves", "update redress.state set grants = set_byte(grants, 2, 8) where octet_length(grants) > 0 and shard = 2"),
+    ("once", "update redress.state set grants = grants || grants where octet_length(grants) > 0 and shard = 1"),
+    ("numbering", "delete from redress.journal where seq = 5 and shard = 1"),
+    ("numbering", "update redress.head set next_seq = next_seq + 1 where shard = 1"),
+    ("numbering", "delete from redress.batch where batch = 2 and shard = 1"),
+    ("numbering", "update redress.journal set batch = batch + 1 where seq = 1 and shard = 1"),
+    ("offsets", "update redress.batch set programme_offset = programme_offset + 1 where batch = 1 and shard = 1"),
+    ("offsets", "update redress.head set redemption_offset = redemption_offset + 1 where shard = 1"),
+    ("offsets", "update redress.batch set recorded_at = recorded_at - interval '1 day' where batch = 2 and shard = 1"),
+    (
+        "effective_axis",
+        "update redress.journal set lines = overlay(lines placing int8send(4102444800000000) from 13 for 8) "
+        "where kind = 7",
+    ),
+    ("holds", """update redress.redemption set lines = jsonb_set(lines, '{0,1}', '7') where lines <> '[]'"""),
+    ("holds", "update redress.redemption set status = 'held' where status = 'settled'"),
+    ("tally", "update redress.tally set entries = entries + 1 where shard = 1"),
+    ("tally", "delete from redress.tally where shard = 1"),
+    ("histories", "update redress.journal set prev_seq = 1 where prev_seq is not null and shard = 1"),
+    ("histories", "update redress.state set last_seq = last_seq + 1 where shard = 1"),
+    ("histories", "delete from redress.state where shard = 1"),
+    ("append_only", "drop trigger append_only on redress.journal"),
+    ("append_only", "alter table redress.batch disable trigger append_only_truncate"),
+    ("append_only", "drop trigger append_only_truncate on redress.journal_1"),
+    ("append_only", "grant update on redress.batch to redress_writer"),
+    ("append_only", "grant truncate on redress.journal_2 to redress_writer"),
+    ("digests", "update redress.batch set digest = sha256('another') where batch = 2 and shard = 1"),
+    ("digests", "update redress.journal set fingerprint = sha256('another') where seq = 3 and shard = 1"),
+    ("digests", "update redress.journal set outcome = 3 where seq = 1 and shard = 1"),
+    (
+        "digests",
+        "update redress.journal set lines = overlay(lines placing int8send(1) from 5 for 8) "
+        "where kind = 7 and shard = 1",
+    ),
+    ("digests", "update redress.source set source = source || '/other'"),
+    ("digests", "update redress.lot set currency = 'JPY'"),
+    ("rebuild", "update redress.state set seen = seen || '\\x000102030405060708090a0b' where shard = 1"),
+    ("rebuild", "update redress.state set vouchers = set_byte(vouchers, 18, 9) where octet_length(vouchers) > 0"),
+    ("rebuild", "update redress.redemption set status = 'released' where status = 'refused'"),
+    ("rebuild", "delete from redress.redemption where shard = 1"),
+    ("rebuild", "update redress.lot set reopened_at = now() where shard = 1"),
+    ("rebuild", "update redress.wave set opened = opened || '{\"terms_version\": 9}' where shard = 1"),
+    ("rebuild", "update redress.programme set seen = '' where shard = 1"),
+    ("rebuild", "delete from redress.parked"),
+]
+
+
+async def test_each_check_finds_what_was_tampered_with(stack: Stack, database: str, topic_prefix: str) -> None:
+    # given a ledger in which verify finds nothing
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await ledger.send_all(Scenario(Random(5), events=500, beneficiaries=25, has_big_ticks=False))
+        await ledger.settled()
+        await assert_agrees(ledger)
+    await assert_ledger_sound(database)
+
+    # when a copy of it is tampered with by somebody whom no trigger stops, then the check says so
+    missed = []
+    for check, statement in TAMPERED:
+        if check not in await _failed_after(stack, database, statement):
+            missed.append((check, statement))
+    assert missed == []
+    assert {check for check, _ in TAMPERED} == {*sql_checks(), "digests", "rebuild"}
+
+
+async def _failed_after(stack: Stack, database: str, statement: str) -> set[str]:
+    """Names of the checks that fail on a copy of the database after the statement."""
+    copy = f"redress_test_{uuid4().hex[:12]}"
+    server = await asyncpg.connect(stack.postgres)
+    try:
+        await server.execute(f'create database "{copy}" template "{database.rpartition("/")[2]}"')
+        dsn = with_database(stack.postgres, copy)
+        vandal = await asyncpg.connect(dsn, server_settings={"session_replication_role": "replica"})
+        try:
+            changed = await vandal.execute(statement)
+        finally:
+            await vandal.close()
+        assert changed not in ("UPDATE 0", "DELETE 0"), statement
+        report = await verified(dsn)
+        await server.execute(f'drop database "{copy}" with (force)')
+    finally:
+        await server.close()
+    assert all(check.problems for check in report.checks if not check.passed)
+    return {check.name for check in report.checks if not check.passed}
+
+
+async def test_a_sample_finds_a_last_batch_that_was_changed_and_shows_the_first_problems(database: str) -> None:
+    connection = await connect(database, application_name="test")
+    try:
+        await connection.execute("update redress.head set next_seq = 2")
+
+        report = await verify(connection, shown_max=1)
+    finally:
+        await connection.close()
+
+    numbering = next(check for check in report.checks if check.name == "numbering")
+    assert (numbering.wrong, len(numbering.problems)) == (4, 1)
+    assert not report.passed
+
+
+async def test_a_database_without_ledger_is_told_apart(stack: Stack) -> None:
+    connection = await connect(stack.postgres, application_name="test")
+    try:
+        with pytest.raises(NoLedgerError, match="redress migrate"):
+            await verify(connection)
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "status"),
+    [("select 1", 0), ("update redress.head set redemption_offset = 7 where shard = 2", 1)],
+    ids=["sound", "tampered"],
+)
+def test_the_command_says_what_it_found(
+    stack: Stack, database: str, monkeypatch: pytest.MonkeyPatch, statement: str, status: int
+) -> None:
+    monkeypatch.setenv("REDRESS_KAFKA", stack.kafka)
+    monkeypatch.setenv("REDRESS_POSTGRES", database)
+    app = typer.Typer()
+    app.command()(verify_command)
+    with psycopg.connect(database) as connection:
+        connection.execute(statement)
+
+    shown = CliRunner().invoke(app, ["--all", "--rebuild"])
+    as_json = CliRunner().invoke(app, ["--json"])
+
+    assert (shown.exit_code, as_json.exit_code) == (status, status)
+    assert ("all green" in shown.output) == (status == 0)
+    report = json.loads(as_json.output)
+    assert report["passed"] == (status == 0)
+    assert [check["name"] for check in report["checks"] if not check["passed"]] == ["offsets"][:status]
