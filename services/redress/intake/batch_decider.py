@@ -6,6 +6,7 @@ that goes on in further batches before anything new is taken. All of it depends 
 alone, so that a replay along the batch log decides the same.
 """
 
+import asyncio
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
@@ -36,6 +37,10 @@ from redress.ledger.shard_ledger import ShardLedger
 DUE_MAX = 2_000
 """Entries and dead letters of a batch made of what fell due; each may load a beneficiary. Part of the rules' version:
 a replay must cut where the first run cut."""
+REFUSED_BY_DATABASE = "value: refused by the database"
+"""The detail of a dead letter whose value Postgres refuses. A replay knows such records by it."""
+LOOP_EVENTS_MAX = 100
+"""Events decided before the event loop may turn to other shards: some 20 ms."""
 REDEMPTION_EVENTS = (Requested, Captured, Released, Recorded, Reversed)
 
 
@@ -96,6 +101,11 @@ class BatchDecider:
         await self.look_ahead()
         return False
 
+    def nothing_is_due(self) -> None:
+        """The log says so: the first run read on, which it does only when nothing is left of what fell due."""
+        self._ledger.shard.falling_due = False
+        self._woken.clear()
+
     async def take_controls(self, batch: Batch, controls: Sequence[Record]) -> int | None:
         """Take control records; where the batch ends early, the next offset to read, else None."""
         shard = self._ledger.shard
@@ -129,8 +139,10 @@ class BatchDecider:
             (data.redemption for _, data in personal if isinstance(data, REDEMPTION_EVENTS)),
             [(data.beneficiary, identity(event.source, event.id)) for event, data in personal],
         )
-        for event, data in personal:
+        for n, (event, data) in enumerate(personal):
             take_personal(self._ledger.shard, event, data)
+            if n % LOOP_EVENTS_MAX == LOOP_EVENTS_MAX - 1:
+                await asyncio.sleep(0)
 
     def moves_clock_only(self, controls: Sequence[Record]) -> bool:
         """Whether these records are nothing but ticks that let nothing fall due."""
@@ -185,6 +197,6 @@ class BatchDecider:
 
     def _decode(self, record: Record) -> Event | Rejected:
         if record.at in self._poison:
-            return Rejected(DeadLetterReason.INVALID, "value: refused by the database")
+            return Rejected(DeadLetterReason.INVALID, REFUSED_BY_DATABASE)
         at, raw = record.at, record.raw
         return decode(at.topic, at.partition, at.offset, raw.key, raw.value, self._shards)

@@ -23,7 +23,7 @@ from redress.ledger.shard_ledger import Checkpoint, ShardLedger
 
 log = structlog.get_logger()
 
-RECORDS_MAX = 4_000
+RECORDS_MAX = 2_000
 """Records of a batch: enough that its fixed cost does not count, few enough that a commit stays well below a second."""
 IDLE_SECONDS_MAX = 60
 """A batch that would only move a system clock waits so long at most: `known at` becomes final by it (RULES 2)."""

@@ -113,6 +113,8 @@ class Worker:
             log.info("worker stopped", worker=self.name)
 
     async def _lead(self, stopping: asyncio.Event) -> None:
+        if stopping.is_set():
+            return  # told to stop while the database was away
         connection = await connect(self._servers.postgres, application_name="redress-worker")
         try:
             while not stopping.is_set():

@@ -50,7 +50,7 @@ def configure_logging(form: LogForm = "text", level: int = logging.INFO) -> None
     )
     handler.addFilter(_Calm(time.monotonic))
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [*(each for each in root.handlers if not isinstance(each, _ErrorStreamHandler)), handler]
     root.setLevel(level)
     # What a client library says of its normal course is no news to an operator.
     logging.getLogger("aiokafka").setLevel(max(level, logging.WARNING) if level > logging.DEBUG else level)

@@ -1,0 +1,149 @@
+"""`redress run`: the processes of a ledger."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+import typer
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from redress.cli.output import WrongUseError
+from redress.cli.session import Session, name_of, open_session
+from redress.intake.clock import system_clock
+from redress.intake.worker import AWAY, RETRY_SECONDS_MAX
+from redress.runtime.last_tick import last_tick
+from redress.runtime.logging import configure_logging
+from redress.runtime.topics import check_topics
+from redress.runtime.wiring import SharedProducer, make_worker
+
+app = typer.Typer(
+    help="The processes of a ledger. SIGTERM or Ctrl-C stops them cleanly; REDRESS_LOG=json logs JSON.",
+    no_args_is_help=True,
+)
+log = structlog.get_logger()
+
+Process = Callable[[asyncio.Event], Awaitable[None]]
+
+
+@app.command("worker", epilog="Example: redress run worker")
+def worker_command() -> None:
+    """Serve shards: intake and issuance. Run as many as there are cores; they share the shards."""
+    session = open_session()
+    producer = SharedProducer(session.servers)
+    _run(session, producer, _worker(session, producer))
+
+
+@app.command("clock", epilog="Example: redress run clock")
+def clock_command() -> None:
+    """Tell the ledger what time it is, every second (REDRESS_CLOCK=system). One is enough, two do no harm."""
+    session = open_session()
+    _refuse_manual(session)
+    producer = SharedProducer(session.servers)
+    _run(session, producer, _clock(session, producer))
+
+
+@app.command("all", epilog="Example: redress run all")
+def all_command() -> None:
+    """Worker and clock in one process. With REDRESS_CLOCK=manual the worker alone: move the clock by hand."""
+    session = open_session()
+    producer = SharedProducer(session.servers)
+    processes = [_worker(session, producer)]
+    if session.identity.clock == "system":
+        processes.append(_clock(session, producer))
+    _run(session, producer, *processes)
+
+
+def _worker(session: Session, producer: SharedProducer) -> Process:
+    async def serve(stopping: asyncio.Event) -> None:
+        await make_worker(session.servers, session.identity, producer).run(stopping)
+
+    return serve
+
+
+def _clock(session: Session, producer: SharedProducer) -> Process:
+    async def tick(stopping: asyncio.Event) -> None:
+        clock = None
+        async for attempt in _retrying("clock"):
+            with attempt:
+                if clock is None:
+                    last = await last_tick(session.servers)
+                    clock = system_clock(producer.send, session.identity.name, last)
+                await clock.run(stopping)
+
+    return tick
+
+
+def _refuse_manual(session: Session) -> None:
+    if session.identity.clock == "manual":
+        raise WrongUseError("REDRESS_CLOCK is manual: move this ledger's clock with `redress clock advance`")
+
+
+def _run(session: Session, producer: SharedProducer, *processes: Process) -> None:
+    configure_logging(session.settings.log)
+    session.run(_until_stopped(session, producer, processes))
+
+
+async def _until_stopped(session: Session, producer: SharedProducer, processes: tuple[Process, ...]) -> None:
+    stopping = asyncio.Event()
+    _stop_on_signal(stopping)
+    ready = asyncio.create_task(_wait_until_ready(session))
+    stopped = asyncio.create_task(stopping.wait())
+    await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not ready.done():
+        ready.cancel()
+        return
+    ready.result()
+    log.info("started", ledger=session.identity.name, shards=session.identity.shards, kafka=session.servers.kafka)
+    try:
+        await _together(processes, stopping)
+    finally:
+        stopped.cancel()
+        await producer.stop()
+    log.info("stopped")
+
+
+async def _together(processes: tuple[Process, ...], stopping: asyncio.Event) -> None:
+    """All until stopped; if one ends by an error, the others are stopped cleanly first."""
+    tasks = [asyncio.ensure_future(process(stopping)) for process in processes]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+
+
+async def _wait_until_ready(session: Session) -> None:
+    """Until both servers answer; then see that schema and topics are there."""
+    async for attempt in _retrying("start"):
+        with attempt:
+            await session.check()
+            await check_topics(session.servers.kafka, session.servers.topic_prefix, session.identity.shards)
+
+
+def _stop_on_signal(stopping: asyncio.Event) -> None:
+    """A first signal stops cleanly, a second one at once."""
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGTERM, signal.SIGINT)
+
+    def stop() -> None:
+        log.info("stopping")
+        stopping.set()
+        for each in signals:
+            loop.remove_signal_handler(each)
+
+    for each in signals:
+        loop.add_signal_handler(each, stop)
+
+
+def _retrying(what: str) -> AsyncRetrying:
+    def tell(state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        log.warning("server away, trying again", what=what, why=name_of(error) if isinstance(error, Exception) else "")
+
+    return AsyncRetrying(
+        retry=retry_if_exception_type(AWAY),
+        wait=wait_random_exponential(multiplier=0.2, max=RETRY_SECONDS_MAX),
+        before_sleep=tell,
+        reraise=True,
+    )
