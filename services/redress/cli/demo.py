@@ -1,6 +1,7 @@
 """`redress demo`: the whole programme on the local stack, and the proof of its figures."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
@@ -13,10 +14,13 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from redress.cli.figures import liability_command, roll_forward_command
+from redress.cli.output import write
+from redress.cli.wave import show_command as wave_show_command
 from redress.ledger.connection import connect
 from redress.runtime.demo.proof import Figure, compare
 from redress.runtime.demo.run import DemoLedger, Progress, play, prepare
-from redress.runtime.demo.story import Story
+from redress.runtime.demo.story import FIRST, SECOND, Story
 from redress.runtime.local import External, down, status, up
 from redress.runtime.settings import Settings, load_settings
 
@@ -51,7 +55,11 @@ def demo(
     console.print("Starting Kafka and Postgres …" if not was_up else "Kafka and Postgres are running.")
     stack = up(settings.state, external)
     try:
-        agrees = asyncio.run(_run(settings, stack.kafka, stack.postgres, beneficiaries, console, as_json=as_json))
+        ledger, agrees = asyncio.run(
+            _run(settings, stack.kafka, stack.postgres, beneficiaries, console, as_json=as_json)
+        )
+        if not as_json:
+            _look_around(ledger)
         if not once and not as_json and sys.stdout.isatty():
             console.print("\nThe servers stay up until you press Ctrl-C.")
             signal.pause()
@@ -61,7 +69,9 @@ def demo(
     raise typer.Exit(0 if agrees else 1)
 
 
-async def _run(settings: Settings, kafka: str, postgres: str, people: int, console: Console, *, as_json: bool) -> bool:
+async def _run(
+    settings: Settings, kafka: str, postgres: str, people: int, console: Console, *, as_json: bool
+) -> tuple[DemoLedger, bool]:
     ledger = await prepare(kafka, postgres, settings.state)
     story, progress = Story(people), Progress()
     began = time.monotonic()
@@ -70,7 +80,8 @@ async def _run(settings: Settings, kafka: str, postgres: str, people: int, conso
     took = time.monotonic() - began
     reader = await connect(ledger.servers.postgres, application_name="redress-demo")
     try:
-        figures = await compare(reader, story)
+        console.print("Checking every figure …")
+        figures = await compare(reader, story, progress)
     finally:
         await reader.close()
     agrees = all(figure.agrees for figure in figures)
@@ -79,8 +90,22 @@ async def _run(settings: Settings, kafka: str, postgres: str, people: int, conso
     else:
         console.print(_rates(progress, took), _proof(figures))
         console.print("[green]Every figure agrees.[/]" if agrees else "[red]Figures differ: see the lines marked ≠.[/]")
-        console.print(_commands(ledger, story), soft_wrap=True)
-    return agrees
+        console.print(_commands(ledger, story), soft_wrap=True, highlight=False)
+    return ledger, agrees
+
+
+def _look_around(ledger: DemoLedger) -> None:
+    """Show the figures as anybody would ask for them."""
+    os.environ.update(ledger.environment())
+    write("\n$ redress liability --as-of 2026-02-05 --by wave,benefit")
+    liability_command(as_of="2026-02-05", by="wave,benefit")
+    write("\n$ redress liability --by wave,benefit")
+    liability_command(by="wave,benefit")
+    write("\n$ redress roll-forward")
+    roll_forward_command()
+    for wave in (FIRST, SECOND):
+        write(f"\n$ redress wave show {wave}")
+        wave_show_command(wave)
 
 
 def _view(progress: Progress) -> Group:
@@ -97,8 +122,9 @@ def _rates(progress: Progress, took: float) -> Table:
     table = Table("chapter", "events", "seconds", "durable/s", title="Measured", title_justify="left")
     for name in ("events", "seconds", "durable/s"):
         next(column for column in table.columns if column.header == name).justify = "right"
-    for chapter, events, seconds in progress.took:
-        table.add_row(chapter, f"{events:,}", f"{seconds:.1f}", f"{events / max(seconds, 0.001):,.0f}")
+    for chapter in progress.took:
+        rate = chapter.events / max(chapter.seconds, 0.001)
+        table.add_row(chapter.title, f"{chapter.events:,}", f"{chapter.seconds:.1f}", f"{rate:,.0f}")
     accepted = progress.accepted / max(progress.accept_seconds, 0.001)
     durable = progress.entries / max(progress.durable_seconds, 0.001)
     table.caption = (

@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from redress.finance.movements import Period
+from redress.finance.roll_forward import load_roll_forward
 from redress.ledger.connection import Connection
 from redress.ledger.queries import query
+from redress.projections.verify import verify
+from redress.runtime.demo.run import Progress
 from redress.runtime.demo.story import Story
 
 
@@ -22,8 +26,8 @@ class Figure:
         return self.ledger == self.counted
 
 
-async def compare(reader: Connection, story: Story) -> list[Figure]:
-    """Every figure that either side has."""
+async def compare(reader: Connection, story: Story, progress: Progress) -> list[Figure]:
+    """Every figure that either side has, and what the ledger's own proofs found."""
     count = story.count
     moved = {row["movement"]: row["amount"] for row in await reader.fetch(query("movement_totals"))}
     refused = {row["reason"]: row["entries"] for row in await reader.fetch(query("refusals"))}
@@ -37,8 +41,22 @@ async def compare(reader: Connection, story: Story) -> list[Figure]:
     ]
     letters = await reader.fetchval(query("count_dead_letters"))
     figures.append(Figure("records", "dead-lettered", letters, 0))
-    outstanding = await reader.fetchval(query("outstanding_now"))
-    return [*figures, Figure("won", "outstanding", outstanding, count.outstanding)]
+    figures += [
+        Figure("won", f"outstanding: {chapter.title}", chapter.outstanding, chapter.counted)
+        for chapter in progress.took
+    ]
+    return [*figures, *await _proofs(reader)]
+
+
+async def _proofs(reader: Connection) -> list[Figure]:
+    """The roll-forward's difference, and the invariants with the digests of all batches: nothing may be found."""
+    async with reader.transaction(isolation="repeatable_read", readonly=True):
+        statement = await load_roll_forward(reader, Period(None, None), frozenset(), None)
+    report = await verify(reader, everything=True, rebuild=False, seed=0)
+    return [
+        Figure("won", "roll-forward: difference", sum(abs(row.difference) for row in statement.rows), 0),
+        Figure("findings", f"verify, {len(report.checks)} checks", sum(check.wrong for check in report.checks), 0),
+    ]
 
 
 def _union(counted: dict[str, int], found: dict[str, int]) -> list[tuple[str, int]]:

@@ -43,6 +43,17 @@ class DemoError(Exception):
     """The demo cannot go on; the message says why and where the log is."""
 
 
+@dataclass(frozen=True, slots=True)
+class ChapterTook:
+    """One chapter, told and durable: what is owed after it, by the ledger and by the story's own count."""
+
+    title: str
+    events: int
+    seconds: float
+    outstanding: int
+    counted: int
+
+
 @dataclass(slots=True)
 class Progress:
     """What the live view shows."""
@@ -55,13 +66,11 @@ class Progress:
     """Events that Kafka has acknowledged."""
     entries: int = 0
     outstanding: int = 0
-    expected_outstanding: int = 0
     accept_seconds: float = 0
     """Time spent sending, until the last acknowledgement."""
     durable_seconds: float = 0
     """Time until all of a chapter was committed, sending included."""
-    took: list[tuple[str, int, float]] = field(default_factory=list)
-    """(chapter, events, seconds until durable)."""
+    took: list["ChapterTook"] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +164,11 @@ class _Player:
         await self._taken()
         seconds = time.monotonic() - began
         progress.durable_seconds += seconds
-        progress.expected_outstanding = story.count.outstanding
-        progress.took.append((chapter.title, progress.accepted - before, seconds))
+        progress.took.append(
+            ChapterTook(
+                chapter.title, progress.accepted - before, seconds, progress.outstanding, story.count.outstanding
+            )
+        )
         self._told()
 
     async def _send(self, records: Iterator[Record]) -> None:
