@@ -10,7 +10,7 @@ TEST_WORKERS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo clean
+.PHONY: help setup check test faults planted fuzz demo clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -40,6 +40,15 @@ check: setup ## Format, lint, types, import rules, generated files up to date
 
 test: setup ## All tests, on a real Kafka and a real Postgres
 	$(BIN)/pytest -n $(TEST_WORKERS)
+
+faults: setup ## The fault matrix: every fault at every point, servers that come and go (minutes)
+	$(BIN)/pytest -n $(TEST_WORKERS) -m faults tests/faults
+
+planted: setup ## Small wrong edits, each of which a named test must notice (minutes)
+	$(BIN)/python -m tests.planted.run
+
+fuzz: setup ## The property tests, random and long
+	REDRESS_TEST_RANDOM=1 $(BIN)/pytest -n $(TEST_WORKERS) tests/property tests/contract
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo

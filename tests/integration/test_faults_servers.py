@@ -13,15 +13,17 @@ from tests.oracle.scenario import Scenario
 async def test_kafka_and_postgres_restarted_in_the_middle_cost_nothing(own_stack: OwnStack) -> None:
     migrate(own_stack.postgres, TEST_LEDGER)
     parts = list(chunks(list(Scenario(Random(21), events=800, beneficiaries=20)), 200))
-    async with RunningLedger(own_stack.kafka, own_stack.postgres, "own.", workers_at_start=2) as ledger:
+    async with RunningLedger(own_stack.kafka, own_stack.postgres, "own.", workers_at_start=1) as ledger:
         await ledger.send_all(parts[0])
         await own_stack.kill_postgres()
         await ledger.send_all(parts[1])  # nobody can take them now
+        ledger.start_worker()  # nor can one that starts meanwhile: it waits
         await own_stack.start_postgres()
         await ledger.settled()
 
         await ledger.send_all(parts[2])
         await own_stack.kill_kafka()
+        ledger.start_worker()
         await own_stack.start_kafka()
         await ledger.send_all(parts[3])
         await ledger.settled()

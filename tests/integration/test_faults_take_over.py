@@ -1,6 +1,7 @@
 """A worker killed with -9 at any point of a batch's life changes no figure, and its shards are taken over."""
 
 import asyncio
+import os
 import signal
 import time
 from random import Random
@@ -8,7 +9,7 @@ from random import Random
 import pytest
 
 from redress.runtime.local import Stack
-from tests.harness.faulty_worker import POINTS, start_faulty_worker
+from tests.harness.faulty_worker import POINTS, Fault, start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger, chunks
@@ -63,5 +64,35 @@ async def test_a_dead_workers_shards_are_taken_over_within_seconds(
 
         # then the other one has done its work soon
         assert time.monotonic() - begun < TAKE_OVER_SECONDS_MAX
+        await assert_agrees(ledger)
+    await assert_ledger_sound(database)
+
+
+async def test_a_worker_stopped_inside_its_transaction_holds_nobody_up_and_changes_nothing_later(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    # given a worker that hangs after its COPY, with its locks: no timeout of Postgres ends that
+    events = list(Scenario(Random(14), events=500, beneficiaries=20))
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
+        await ledger.send_all(events[:300])
+        hanging = start_faulty_worker(stack.kafka, database, topic_prefix, "copied", 6, Fault.STOP)
+        try:
+            _, status = await asyncio.to_thread(os.waitpid, hanging.pid, os.WUNTRACED)
+            assert os.WIFSTOPPED(status)
+            await ledger.database.execute(LEASES_RUN_OUT)
+
+            # when another one takes over, and the first wakes up again
+            ledger.start_worker()
+            await ledger.settled()
+            hanging.send_signal(signal.SIGCONT)
+            await ledger.send_all(events[300:])
+            await ledger.settled()
+
+            # then it goes on as any other worker, and stops when told to
+            hanging.terminate()
+            assert await asyncio.to_thread(hanging.wait, DIE_SECONDS_MAX) == 0
+        finally:
+            hanging.kill()
+        await ledger.settled()
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
