@@ -8,6 +8,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from redress.intake.batch_log import DatabaseLog
 from redress.intake.replay import Replay
 from redress.ledger.connection import connect
 from redress.ledger.migrate import migrate
@@ -65,7 +66,7 @@ async def test_a_replay_along_the_batch_log_gives_the_same_bytes(
         await ledger.settled()
         assert len(await ledger.batch_log(1)) > 6
 
-    await Replay(stack.kafka, topic_prefix, database, target, TEST_LEDGER).run()
+    await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
 
     origin, replayed = await _content(database), await _content(target)
     for name, rows in origin.items():

@@ -4,6 +4,11 @@ import asyncpg
 import pytest
 
 from redress.ledger.connection import Connection, connect
+from redress.runtime.local import Stack
+from tests.harness.events import Events, people
+from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.oracles import assert_agrees
+from tests.harness.running_ledger import RunningLedger
 
 VIEWS = {
     "voucher_balance": (
@@ -61,6 +66,29 @@ async def test_a_view_has_the_columns_of_the_contract_and_finance_may_read_it(da
 
     shown = ", ".join(f"{column['name']} {SHORT_NAMES.get(column['type'], column['type'])}" for column in columns)
     assert shown == VIEWS[view]
+
+
+async def test_finance_reads_the_same_as_the_owner_in_a_ledger_with_entries(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    events = Events()
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await ledger.send_all(events.begin())
+        for person in people(5):
+            await ledger.send_all([*events.welcomed(person), events.recorded(person, "r-1", 900)])
+        await ledger.settled()
+        finance = await _as_finance(database)
+        try:
+            for view in VIEWS:
+                rows = await finance.fetch(f"select * from finance.{view}")
+                assert rows, view
+                assert sorted(map(str, rows)) == sorted(
+                    map(str, await ledger.database.fetch(f"select * from finance.{view}"))
+                )
+        finally:
+            await finance.close()
+        await assert_agrees(ledger)
+    await assert_ledger_sound(database)
 
 
 async def test_finance_may_read_the_views_only(database: str) -> None:

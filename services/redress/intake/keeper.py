@@ -47,7 +47,13 @@ class LeaseKeeper:
         while not self._stopping.is_set():
             try:
                 asyncio.run(self._keep())
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+            except (
+                OSError,
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                asyncpg.InternalClientError,
+                TimeoutError,
+            ):
                 # The database is away; the worker's own loop says so. Leases run out, epochs keep the ledger safe.
                 self._stopping.wait(SURVEY_SECONDS)
 

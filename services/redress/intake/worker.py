@@ -25,7 +25,14 @@ from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedErr
 
 log = structlog.get_logger()
 
-AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, KafkaError, TimeoutError)
+AWAY = (
+    OSError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what asyncpg says when its connection breaks in the middle of an operation
+    KafkaError,
+    TimeoutError,
+)
 """A server that is down, or a connection that broke: worth another try."""
 RETRY_SECONDS_MAX = 5
 """Longest pause before another try, so that recovery needs no hands and little time."""
@@ -34,6 +41,9 @@ STEP_MS = 200
 STAMP_SECONDS = 0.5
 """How often the loop shows that it moves; well below what counts as hung."""
 
+SHARDS_MAX = 64
+"""Shards that one worker serves, whatever its share: each has a connection to Postgres for the writer and one for each
+companion, so 195 with those of the worker itself, and one core has long been busy by then."""
 STOPPED_SECONDS = 1
 """How often a shard that refuses to run looks whether somebody has resumed it."""
 
@@ -143,12 +153,13 @@ class Worker:
             log.warning("shards lost", worker=self.name, shards=sorted(lost))
             await self._end(lost)
             await lease.give_back(connection, self.name, lost & seen.own)
-        surplus = frozenset(sorted(self._services)[seen.share :])
+        share = min(seen.share, SHARDS_MAX)
+        surplus = frozenset(sorted(self._services)[share:])
         if surplus:
             await self._end(surplus)
             await lease.give_back(connection, self.name, surplus)
             log.info("shards handed back", worker=self.name, shards=sorted(surplus))
-        for shard in seen.free[: max(0, seen.share - len(self._services))]:
+        for shard in seen.free[: max(0, share - len(self._services))]:
             epoch = await lease.take(connection, self.name, shard)
             if epoch is not None:
                 self._begin(shard, epoch)

@@ -71,8 +71,8 @@ class KafkaServer:
         """Writes the cluster's id into a new data folder; a formatted one stays as it is."""
         if (self.folder / "data" / "meta.properties").exists():
             return
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-        done = run([*self._jvm(), "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self._properties)])
+        tool = [*self._jvm(), "kafka.tools.StorageTool", "format"]
+        done = run([*tool, "-t", _new_cluster_id(), "-c", str(self._properties)])
         if done.returncode:
             raise StackError(f"Kafka's data folder {self.folder / 'data'} cannot be formatted\n{done.stdout.strip()}")
 
@@ -108,3 +108,11 @@ class KafkaServer:
     @property
     def _output(self) -> Path:
         return self._logs / "output.log"
+
+
+def _new_cluster_id() -> str:
+    """A random one. Not with a dash in front, as Kafka's own: the tool would take it for an option."""
+    while True:
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not cluster.startswith("-"):
+            return cluster

@@ -82,12 +82,22 @@ class Daemon:
             raise StackError(
                 f"process {pid} belongs to another user: stop the stack as the user who started it"
             ) from None
-        return wait_until(lambda: self.pid() is None, wait_seconds)
+        return wait_until(lambda: self.pid() is None and _has_ended(pid), wait_seconds)
 
 
 def runs(pid: int) -> bool:
     """False for a zombie too: where nobody reaps them (a container's process 1) they stay for long."""
     return bool(command_line(pid))
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether its ports are free. Its command line is gone earlier, while threads of it still close their sockets."""
+    try:
+        state = (PROC / str(pid) / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
+        threads = list((PROC / str(pid) / "task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX" and len(threads) <= 1
 
 
 def working_in(folder: Path) -> list[int]:
