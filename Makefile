@@ -31,12 +31,13 @@ setup: $(UV) ## Install everything into .venv and fetch Kafka's jars (quick when
 	@.tools/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) \
 		|| { echo "redress: uv $(UV_VERSION) could not be installed (is PyPI reachable?); see above" >&2; exit 1; }
 
-check: setup ## Format, lint, types, import rules, generated files up to date
+check: setup ## Format, lint, types, import rules, generated files up to date, nothing released broken
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m redress.contracts.generate --check schemas
+	$(BIN)/python -m redress.contracts.compatibility schemas
 
 test: setup ## All tests, on a real Kafka and a real Postgres
 	$(BIN)/pytest -n $(TEST_WORKERS)

@@ -13,6 +13,7 @@ from redress.ledger.connection import connect
 from redress.ledger.queries import query
 from redress.runtime.publish.barrier import LedgerProgress
 from redress.runtime.publish.control import refusals, send_controls
+from redress.runtime.topics import check_topics
 
 app = typer.Typer(help="The clock of a ledger with REDRESS_CLOCK=manual.", no_args_is_help=True)
 
@@ -46,6 +47,7 @@ def advance_command(to: To, *, wait: Wait = True, json: AsJson = False) -> None:
 
 async def _advance(session: Session, to: str, *, wait: bool) -> Instant:
     await session.check()
+    await check_topics(session.servers.kafka, session.servers.topic_prefix, session.identity.shards)
     before = await _now(session)
     wanted = _wanted(to, before)
     if before is not None and wanted < before:

@@ -7,6 +7,7 @@ import orjson
 import typer
 
 from redress.runtime.local import External, Stack, down, status, up
+from redress.runtime.local.keys import ensure_key_pair
 from redress.runtime.local.stack import as_json
 from redress.runtime.settings import load_settings
 
@@ -22,10 +23,12 @@ def up_command(*, json: AsJson = False) -> None:
     """Start Kafka and Postgres, or say where they run already.
 
     With a Docker engine they run as containers, without one as plain processes. If REDRESS_KAFKA and REDRESS_POSTGRES
-    are set, those servers are checked and used.
+    are set, those servers are checked and used. A key pair for the API's tokens is made too: see `redress token`.
     """
     settings = load_settings()
-    _show(up(settings.state, External.of(settings)), as_json_object=json)
+    stack = up(settings.state, External.of(settings))
+    ensure_key_pair(settings.state)
+    _show(stack, as_json_object=json)
 
 
 @app.command("down", epilog="Example: redress local down")

@@ -11,14 +11,17 @@ import orjson
 import typer
 from typer.exceptions import TyperException
 
-from redress.cli import clock, local, programme, topics, wave
+from redress.api.errors import ServeError
+from redress.cli import clock, dead_letters, local, programme, shard, topics, wave
 from redress.cli import run as run_processes
+from redress.cli.api import token_command
 from redress.cli.demo import demo
 from redress.cli.figures import liability_command, roll_forward_command
 from redress.cli.migrate import migrate_command
 from redress.cli.output import NotFoundError, WrongUseError
 from redress.cli.people import beneficiary_command, redemption_command, voucher_command
 from redress.cli.publish import publish_command
+from redress.cli.recover import recover_command
 from redress.cli.status import status_command
 from redress.cli.verify import verify_command
 from redress.ledger.migrate import IdentityError
@@ -44,6 +47,7 @@ EXPECTED: tuple[type[Exception], ...] = (
     WrongUseError,
     ProgrammeFileError,
     DemoError,
+    ServeError,
 )
 
 app = typer.Typer(
@@ -57,6 +61,7 @@ app.command("migrate", epilog="Example: REDRESS_SHARDS=64 redress migrate")(migr
 app.add_typer(topics.app, name="topics")
 app.command("publish", epilog="Example: redress publish events.ndjson")(publish_command)
 app.add_typer(run_processes.app, name="run")
+app.command("token", epilog="Example: redress token --scope read --scope redeem --sub checkout-travel")(token_command)
 app.add_typer(clock.app, name="clock")
 app.add_typer(programme.app, name="programme")
 app.add_typer(wave.app, name="wave")
@@ -66,6 +71,11 @@ app.command("roll-forward", epilog="Example: redress roll-forward --from 2026-01
 )
 app.command("verify", epilog="Example: redress verify --all")(verify_command)
 app.command("status", epilog="Example: redress status --json")(status_command)
+app.add_typer(shard.app, name="shard")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.command("recover", epilog="Example: redress recover --from postgresql://redress:…@old-server/redress --execute")(
+    recover_command
+)
 app.command("voucher", epilog="Example: redress voucher 3f6c1d2e-8a4b-8f6e-9c1d-0a2b3c4d5e6f")(voucher_command)
 app.command("beneficiary", epilog="Example: redress beneficiary 3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f")(
     beneficiary_command

@@ -25,7 +25,7 @@ from redress.runtime.publish.programme_file import read_programme
 
 app = typer.Typer(help="Programmes: their terms and waves.", no_args_is_help=True)
 
-File = Annotated[Path, typer.Argument(metavar="FILE", help="TOML: [programme] and any number of [[wave]].")]
+File = Annotated[Path, typer.Argument(metavar="FILE", help="TOML: a table programme, and any number of tables wave.")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every shard has read it.")]
 Time = Annotated[
     str | None,

@@ -8,6 +8,7 @@ import structlog
 import typer
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
+from redress.cli.api import api_process
 from redress.cli.output import WrongUseError
 from redress.cli.session import Session, name_of, open_session
 from redress.intake.clock import system_clock
@@ -15,7 +16,7 @@ from redress.intake.worker import AWAY, RETRY_SECONDS_MAX
 from redress.runtime.last_tick import last_tick
 from redress.runtime.logging import configure_logging
 from redress.runtime.topics import check_topics
-from redress.runtime.wiring import SharedProducer, make_worker
+from redress.runtime.wiring import SharedProducer, breaker_of, make_worker
 
 app = typer.Typer(
     help="The processes of a ledger. SIGTERM or Ctrl-C stops them cleanly; REDRESS_LOG=json logs JSON.",
@@ -43,12 +44,19 @@ def clock_command() -> None:
     _run(session, producer, _clock(session, producer))
 
 
+@app.command("api", epilog="Example: REDRESS_API_PORT=8080 redress run api")
+def api_command() -> None:
+    """Serve the HTTP API on REDRESS_API_HOST (127.0.0.1 by default) and REDRESS_API_PORT (8080)."""
+    session = open_session()
+    _run(session, SharedProducer(session.servers), api_process(session))
+
+
 @app.command("all", epilog="Example: redress run all")
 def all_command() -> None:
-    """Worker and clock in one process. With REDRESS_CLOCK=manual the worker alone: move the clock by hand."""
+    """Worker, API and clock in one process. With REDRESS_CLOCK=manual without the clock: move it by hand."""
     session = open_session()
     producer = SharedProducer(session.servers)
-    processes = [_worker(session, producer)]
+    processes = [_worker(session, producer), api_process(session)]
     if session.identity.clock == "system":
         processes.append(_clock(session, producer))
     _run(session, producer, *processes)
@@ -56,7 +64,8 @@ def all_command() -> None:
 
 def _worker(session: Session, producer: SharedProducer) -> Process:
     async def serve(stopping: asyncio.Event) -> None:
-        await make_worker(session.servers, session.identity, producer).run(stopping)
+        worker = make_worker(session.servers, session.identity, producer, breaker=breaker_of(session.settings))
+        await worker.run(stopping)
 
     return serve
 

@@ -1,4 +1,5 @@
-"""Writes what is generated under `schemas/`: a JSON Schema and an example per type of event, and the envelope's.
+"""Writes what is generated under `schemas/`: a JSON Schema and an example per type of event, the envelope's, and the
+AsyncAPI document of all topics.
 
 `python -m redress.contracts.generate [--check] schemas`; with `--check` nothing is written, and exit status 1 says
 that files differ from what would be.
@@ -13,6 +14,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, Field, create_model
 from pydantic.json_schema import GenerateJsonSchema
 
+from redress.contracts.asyncapi import asyncapi_document
 from redress.contracts.envelope import ATTRIBUTE_PATTERN, Envelope
 from redress.contracts.examples import example_events
 from redress.contracts.registry import TYPES, InputType, OutputType
@@ -46,7 +48,10 @@ def envelope_schema() -> dict[str, Any]:
 
 def generated_files() -> dict[Path, str]:
     """All generated files, by their path under `schemas/`."""
-    files = {Path("envelope.schema.json"): _text(envelope_schema())}
+    files = {
+        Path("envelope.schema.json"): _text(envelope_schema()),
+        Path("asyncapi.json"): _text(asyncapi_document()),
+    }
     for known in TYPES.values():
         files[Path(known.topic.value) / f"{known.name}.schema.json"] = _text(event_schema(known))
     for name, event in example_events().items():

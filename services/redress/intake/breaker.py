@@ -14,7 +14,9 @@ class BreakerLimits:
     """The shard stops once `count` records in a row were unreadable, the readable among them below 1 - `ratio`."""
 
     count: int = 1_000
+    """Records: half a batch of nothing but rubbish, which no upstream sends by accident of one event."""
     ratio: float = 0.5
+    """Of the records since they were last mostly readable."""
 
 
 DEFAULT_LIMITS = BreakerLimits()

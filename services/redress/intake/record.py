@@ -17,3 +17,8 @@ class Record:
     def offset(self) -> int:
         """Its offset in its partition."""
         return self.at.offset
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value."""
+        return len(self.raw.key or b"") + len(self.raw.value or b"")

@@ -15,7 +15,7 @@ from redress.domain.event import Coordinates, Topic
 from redress.intake.batch_decider import Batch, BatchDecider
 from redress.intake.breaker import Breaker, BreakerLimits
 from redress.intake.record import Record
-from redress.intake.source import PERSONAL_TOPICS, ShardSource
+from redress.intake.source import BATCH_BYTES_MAX, PERSONAL_TOPICS, ShardSource
 from redress.ledger.connection import Connection
 from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
@@ -136,7 +136,7 @@ class ShardWriter:
             controls += await self._fetch((Topic.PROGRAMME,), timeout_ms)
         end = await self._source.programme_end()
         while (await self._source.position()).programme < end:
-            if len(controls) >= self._records_max:
+            if len(controls) >= self._records_max or sum(record.size for record in controls) >= BATCH_BYTES_MAX:
                 return controls, False
             controls += await self._fetch((Topic.PROGRAMME,), PROGRAMME_WAIT_MS)
         return controls, True
@@ -166,7 +166,7 @@ class ShardWriter:
         letters = [record.reason for record in batch.rejected]
         letters += [letter.reason for letter in self._ledger.shard.results.dead_letters]
         await self._append(position, batch)
-        if self._breaker.count(len(controls) + len(records), letters):
+        if self._breaker.count(_taken(controls, cut_at) + (len(records) if cut_at is None else 0), letters):
             seen = f"{self._breaker.letters} of the last {self._breaker.records} records could not be read"
             await self._ledger.stop("unreadable_records", seen)
             self._is_stopped = True
@@ -197,3 +197,8 @@ class ShardWriter:
         self._records_max = max(1, len(records) // 2)
         await self._load()
         self._source.seek(self._ledger.head.position)
+
+
+def _taken(controls: Sequence[Record], cut_at: int | None) -> int:
+    """How many of them the batch took."""
+    return sum(cut_at is None or record.offset < cut_at for record in controls)

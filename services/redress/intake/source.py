@@ -13,7 +13,11 @@ from redress.ledger.head import Position
 
 PERSONAL_TOPICS = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
 FETCH_BYTES_MAX = 4 * 1024 * 1024
-"""Per partition and fetch: some 6,000 events, and never less than one record of the largest size a topic takes."""
+"""Per partition and fetch: some 6,000 events, and never less than one record of the largest size a topic takes. What is
+fetched ahead of a shard's batch is four partitions of it at most, 16 MiB, as its producers compressed it."""
+BATCH_BYTES_MAX = 8 * 1024 * 1024
+"""Bytes of keys and values that one fetch gives to a batch: four times what a full batch of usual events has. Records
+of the largest size would else make a batch of half a gigabyte, several times that while it is decoded."""
 START_SECONDS_MAX = 30
 """How long Kafka may take to answer before the shard is given up for now."""
 
@@ -54,11 +58,18 @@ class ShardSource:
         return Position(*[await self._consumer.position(self._partitions[topic]) for topic in Topic])
 
     async def fetch(self, topics: Sequence[Topic], *, timeout_ms: int, records_max: int) -> list[Record]:
-        """Records of these topics, in their order and then by offset. An empty list after `timeout_ms`."""
+        """Records of these topics, in their order and then by offset. An empty list after `timeout_ms`.
+
+        At most `records_max`, and at most BATCH_BYTES_MAX but for a first one that is larger; what is left comes next.
+        """
         found = await self._consumer.getmany(
             *(self._partitions[topic] for topic in topics), timeout_ms=timeout_ms, max_records=records_max
         )
-        return [_record(topic, record) for topic in topics for record in found.get(self._partitions[topic], [])]
+        records = [_record(topic, record) for topic in topics for record in found.get(self._partitions[topic], [])]
+        taken = _within(records, BATCH_BYTES_MAX)
+        for topic, first_left in {record.at.topic: record.offset for record in reversed(records[taken:])}.items():
+            self._consumer.seek(self._partitions[topic], first_left)
+        return records[:taken]
 
     async def programme_end(self) -> int:
         """The end of what is committed on the programme topic now."""
@@ -77,6 +88,16 @@ class ShardSource:
     async def stop(self) -> None:
         """Leave Kafka."""
         await self._consumer.stop()
+
+
+def _within(records: Sequence[Record], bytes_max: int) -> int:
+    """How many of them have so many bytes; one at least."""
+    size = 0
+    for number, record in enumerate(records):
+        size += record.size
+        if size > bytes_max and number:
+            return number
+    return len(records)
 
 
 def _record(topic: Topic, record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:

@@ -16,6 +16,10 @@ _MINUS_INFINITY = -(2**63)
 WRITER_ROLE = "redress_writer"
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+
+CONNECT_SECONDS_MAX = 5
+IDLE_SECONDS_MAX = 300
 
 
 async def connect(
@@ -33,6 +37,34 @@ async def connect(
     if role is not None:
         await connection.execute(f"set role {role}")  # a constant of this module: no user text gets here
     return connection
+
+
+async def open_pool(dsn: str, *, application_name: str, connections_max: int, statement_seconds_max: float) -> Pool:
+    """A pool for readers; no connection is made before one is needed, so the server may be away.
+
+    Statements are prepared once per connection. What a reader leaves behind is nothing, so connections are given back
+    without a round trip to reset them.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=connections_max,
+        max_inactive_connection_lifetime=IDLE_SECONDS_MAX,
+        init=_set_codecs,
+        reset=_keep_as_it_is,
+        timeout=CONNECT_SECONDS_MAX,
+        command_timeout=statement_seconds_max,
+        server_settings={
+            "application_name": application_name,
+            "jit": "off",
+            "default_transaction_read_only": "on",
+            "statement_timeout": str(int(statement_seconds_max * 1000)),
+        },
+    )
+
+
+async def _keep_as_it_is(_connection: object) -> None:
+    """A reader changes nothing of its connection."""
 
 
 async def _set_codecs(connection: Connection) -> None:

@@ -62,6 +62,11 @@ class LoggedBatch:
     recorded_at: Instant
     digest: bytes
 
+    @property
+    def records(self) -> int:
+        """Offsets it took."""
+        return sum(self.end) - sum(self.start)
+
 
 class ShardLedger:
     """A shard's state with the connection that alone may append to it, under one epoch."""

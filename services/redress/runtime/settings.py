@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, StringConstraints, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from redress.intake.breaker import DEFAULT_LIMITS
+
 PREFIX = "REDRESS_"
 PORT_MAX = 65_535
 
@@ -39,6 +41,16 @@ class Settings(BaseSettings):
     state: Path
     parking_seconds: int = Field(default=86_400, ge=1)
     log: Literal["text", "json"] = "text"
+    breaker_count: int = Field(default=DEFAULT_LIMITS.count, ge=1)
+    breaker_ratio: float = Field(default=DEFAULT_LIMITS.ratio, gt=0, le=1)
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8080, ge=0, le=PORT_MAX)
+    api_issuer: str = Field(default="redress-local", min_length=1)
+    api_audience: str = Field(default="redress", min_length=1)
+    api_algorithm: Literal["EdDSA", "RS256"] = "EdDSA"
+    api_public_key: str | None = None
+    """PEM text, or the path of a file that holds it. None: the key of the local stack."""
+    api_connections: int = Field(default=24, ge=8, le=1_000)
 
     @classmethod
     def settings_customise_sources(

@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from redress.contracts.encode import Record
+from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.intake.worker import Companion, Servers, Worker
 from redress.issuance.issuer import Issuer
 from redress.ledger.connection import Connection, connect
@@ -188,15 +189,24 @@ class Issuance:
             await Issuer(started, self._prefix, self._identity).run(shard, epoch, connection)
 
 
+def breaker_of(settings: Settings) -> BreakerLimits:
+    """How much rubbish in a row stops a shard."""
+    return BreakerLimits(settings.breaker_count, settings.breaker_ratio)
+
+
 def make_worker(
-    servers: Servers, identity: LedgerIdentity, producer: SharedProducer, reached: Checkpoint = lambda _: None
+    servers: Servers,
+    identity: LedgerIdentity,
+    producer: SharedProducer,
+    reached: Checkpoint = lambda _: None,
+    breaker: BreakerLimits = DEFAULT_LIMITS,
 ) -> Worker:
     """A worker with all that a shard's owner does. Its caller stops `producer` after it."""
     companions: tuple[Companion, ...] = (
         Issuance(producer, servers.topic_prefix, identity),
         Relay(servers.kafka, servers.topic_prefix, identity),
     )
-    return Worker(servers, identity, companions=companions, reached=reached)
+    return Worker(servers, identity, companions=companions, reached=reached, breaker=breaker)
 
 
 @asynccontextmanager

@@ -16,8 +16,9 @@ from redress.runtime.publish.delivery import Tell
 
 POLL_SECONDS: Final = 0.05
 RETRY_SECONDS: Final = 1.0
+FIRST_SILENCE_SECONDS: Final = 3.0
 SILENCE_SECONDS: Final = 10.0
-"""How long the ledger may stand still before the user hears of it."""
+"""How long the ledger may stand still before the user hears of it, and hears of it again."""
 
 _COLUMNS: Final = {topic: f"{topic.value.removeprefix('redress.')}_offset" for topic in Topic}
 _PERSONAL: Final = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
@@ -91,12 +92,12 @@ class LedgerProgress:
         await self._wait(behind, "entries to be looked at by issuance")
 
     async def _wait(self, behind: Any, what: str) -> None:
-        last, moved_at = None, time.monotonic()
+        last, complain_at = None, time.monotonic() + FIRST_SILENCE_SECONDS
         while left := await self._patiently(behind):
             if left != last:
-                last, moved_at = left, time.monotonic()
-            elif time.monotonic() - moved_at >= SILENCE_SECONDS:
-                moved_at = time.monotonic()
+                last, complain_at = left, time.monotonic() + FIRST_SILENCE_SECONDS
+            elif time.monotonic() >= complain_at:
+                complain_at = time.monotonic() + SILENCE_SECONDS
                 await self._complain(f"waiting for the ledger: {left:,} {what}")
             await asyncio.sleep(POLL_SECONDS)
 

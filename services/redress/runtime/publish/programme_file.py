@@ -7,13 +7,16 @@ left out here. A wave is of the file's programme, and of its version unless it n
 import tomllib
 from datetime import date, datetime, time
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import ValidationError
 
 from redress.contracts import programme as contract
 from redress.contracts.detail import detail
 from redress.domain.event import ProgrammePublished, WaveOpened
+
+FILE_BYTES_MAX: Final = 1024 * 1024
+"""A hundred times what a programme with all its waves needs; a path given by mistake must not fill the memory."""
 
 Model = TypeVar("Model", contract.ProgrammePublished, contract.WaveOpened)
 
@@ -46,6 +49,8 @@ def _waves(path: Path, tables: Any, published: contract.ProgrammePublished) -> l
     opened: list[WaveOpened] = []
     for number, table in enumerate(tables, start=1):
         name = f"[[wave]] {number}"
+        if not isinstance(table, dict):
+            raise ProgrammeFileError(f"{path}: {name}: not a table")
         fields = {**given, "expected": None, "roster_sha256": None, **table}
         wave = _validate(path, name, contract.WaveOpened, fields)
         if wave.programme != published.programme:
@@ -59,10 +64,16 @@ def _waves(path: Path, tables: Any, published: contract.ProgrammePublished) -> l
 def _load(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            raw = file.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         raise ProgrammeFileError(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    if len(raw) > FILE_BYTES_MAX:
+        raise ProgrammeFileError(f"{path}: more than {FILE_BYTES_MAX} bytes")
+    try:
+        return tomllib.loads(raw.decode())
+    except RecursionError:
+        raise ProgrammeFileError(f"{path}: not TOML: nested too deep") from None
+    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise ProgrammeFileError(f"{path}: not TOML: {error}") from None
 
 

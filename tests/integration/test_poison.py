@@ -1,0 +1,215 @@
+"""What to do about records that cannot be taken: shards stop and are resumed, bytes are shown and erased."""
+
+import asyncio
+import json
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from redress.runtime.local import Stack
+from tests.conftest import TEST_LEDGER
+from tests.harness.command import Command, environment_of
+from tests.harness.events import PROGRAMME, REDEMPTION, Events, people_of_shard
+from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.recovery import empty_ledger
+from tests.harness.relayed import relayed
+from tests.harness.running_ledger import RunningLedger
+from tests.integration.test_intake_bad_input import REFUSE_SOME_VALUES
+
+SHARD = 1
+PERSON, OTHER = people_of_shard(2, SHARD, TEST_LEDGER.shards)
+ELSEWHERE = people_of_shard(1, 2, TEST_LEDGER.shards)[0]
+KEY = PERSON.encode()
+RUBBISH = b"{"
+COUNT = 6
+BREAKER = {"REDRESS_BREAKER_COUNT": str(COUNT), "REDRESS_BREAKER_RATIO": "0.8"}
+WAIT_SECONDS_MAX = 30
+
+
+@pytest.fixture
+async def ledger(stack: Stack, database: str, topic_prefix: str) -> AsyncIterator[RunningLedger]:
+    """Without worker."""
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as running:
+        yield running
+
+
+@pytest.fixture
+def redress(
+    stack: Stack,
+    database: str,
+    topic_prefix: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
+
+
+async def _until(ledger: RunningLedger, question: str, expected: Callable[[Any], bool]) -> None:
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while not expected(answer := await ledger.database.fetchval(question)):
+        assert asyncio.get_running_loop().time() < deadline, f"{question}: {answer}"
+        await asyncio.sleep(0.05)
+
+
+async def test_a_shard_that_reads_mostly_rubbish_stops_until_it_is_resumed(
+    ledger: RunningLedger, redress: Command
+) -> None:
+    events = Events()
+    await ledger.send_all([*events.begin(), *events.welcomed(PERSON), *events.welcomed(ELSEWHERE)])
+    # what does not count, and rubbish below the ratio: nothing stops
+    for _ in range(COUNT + 1):
+        await ledger.send_raw(REDEMPTION, SHARD + 1, KEY, RUBBISH)  # misrouted
+        await ledger.send_raw(REDEMPTION, SHARD, KEY, RUBBISH)
+        await ledger.send(*events.claimed(PERSON, "all"))
+    stopped = "select count(*) from redress.stopped"
+    async with redress.process("run", "worker", **BREAKER) as worker:
+        await ledger.settled()
+        assert await ledger.database.fetchval(stopped) == 0
+
+        # when one shard is sent nothing but rubbish
+        for _ in range(COUNT):
+            await ledger.send_raw(REDEMPTION, SHARD, KEY, RUBBISH)
+        await _until(ledger, stopped, lambda count: count == 1)
+        await ledger.send(*events.claimed(OTHER))
+        await ledger.send(*events.claimed(ELSEWHERE, "eats"))
+
+        # then it stands still, and the others go on
+        row = await ledger.database.fetchrow("select * from redress.stopped")
+        assert row is not None
+        assert (row["shard"], row["reason"]) == (SHARD, "unreadable_records")
+        assert row["detail"] == f"{COUNT} of the last {COUNT} records could not be read"
+        await _until(
+            ledger, "select redemption_offset from redress.head where shard = 2", lambda at: at >= COUNT + 1 + 2
+        )
+        status = await redress("status", "--json")
+        assert [shard["stopped"] for shard in status.json["shards"]] == [None, "unreadable_records", None, None]
+        assert "STOPPED: unreadable_records" in (await redress("status")).out
+        await worker.stop()
+    where = await ledger.database.fetchval("select redemption_offset from redress.head where shard = 1")
+
+    # and also under a new worker
+    async with redress.process("run", "worker", **BREAKER) as worker:
+        await _until(
+            ledger, "select count(*) from redress.lease where owner is not null", lambda n: n == TEST_LEDGER.shards
+        )
+        await ledger.send(*events.claimed(ELSEWHERE, "beauty"))
+        await _until(
+            ledger, "select redemption_offset from redress.head where shard = 2", lambda at: at >= COUNT + 1 + 3
+        )
+        assert await ledger.database.fetchval("select redemption_offset from redress.head where shard = 1") == where
+
+        # until somebody resumes it: then it goes on with what came meanwhile
+        resumed = await redress("shard", "resume", str(SHARD), "--json")
+        assert (resumed.status, resumed.json["reason"]) == (0, "unreadable_records")
+        await ledger.settled()
+        assert await ledger.database.fetchval(stopped) == 0
+        assert (await redress("shard", "resume", str(SHARD))).status == 1
+        assert (await redress("shard", "resume", "99")).status == 2
+        await worker.stop()
+    await assert_ledger_sound(ledger.postgres)
+
+
+async def test_dead_letters_are_listed_shown_and_erased(ledger: RunningLedger, redress: Command) -> None:
+    events = Events()
+    text, binary, evil = '{"이름": '.encode(), b"\xff\xfe{", b'{"\x1b[2J"'
+    none = await redress("dead-letters", "list")
+    assert (none.status, (await redress("dead-letters", "list", "--json")).json["total"]) == (1, 0)
+    await ledger.send_all(events.begin())
+    sent = [await ledger.send_raw(REDEMPTION, SHARD, KEY, value) for value in (text, binary, evil)]
+    sent.append(await ledger.send_raw(PROGRAMME, 0, b"clock", RUBBISH))
+    sent.append(await ledger.send_raw(REDEMPTION, 0, KEY, RUBBISH))
+    ledger.start_worker()
+    await ledger.settled()
+
+    # list
+    listed = await redress("dead-letters", "list", "--json")
+    assert (listed.status, listed.json["total"]) == (0, 5)
+    records = {letter["record"]: letter for letter in listed.json["dead_letters"]}
+    assert records.keys() == {f"{ledger.prefix}{s.topic}/{s.partition}/{s.offset}" for s in sent}
+    misrouted = await redress("dead-letters", "list", "--reason", "misrouted", "--json")
+    assert [letter["partition"] for letter in misrouted.json["dead_letters"]] == [0]
+    by_shard = await redress("dead-letters", "list", "--shard", str(SHARD), "--limit", "2")
+    assert "2 of 3" in by_shard.out
+    assert (await redress("dead-letters", "list", "--shard", "3")).status == 1
+
+    # show: with the topic as Kafka names it, and without the prefix
+    where = f"{REDEMPTION}/{SHARD}/{sent[0].offset}"
+    shown = await redress("dead-letters", "show", ledger.prefix + where)
+    assert shown.status == 0
+    assert "malformed" in shown.out
+    assert sha256(text).hexdigest() in shown.out
+    assert "이름" not in shown.out
+    with_bytes = await redress("dead-letters", "show", where, "--bytes")
+    assert text.decode() in with_bytes.out
+    for record, value in zip(sent[1:3], (binary, evil), strict=True):
+        as_json = await redress("dead-letters", "show", f"{REDEMPTION}/{SHARD}/{record.offset}", "--bytes", "--json")
+        assert (as_json.json["value"], as_json.json["value_encoding"]) == (b64encode(value).decode(), "base64")
+        assert (as_json.json["key"], as_json.json["key_encoding"]) == (PERSON, "utf-8")
+    evil_shown = await redress("dead-letters", "show", f"{REDEMPTION}/{SHARD}/{sent[2].offset}", "--bytes")
+    assert "\x1b" not in evil_shown.out
+    assert (await redress("dead-letters", "show", f"{PROGRAMME}/0/{sent[3].offset}")).status == 0
+    assert (await redress("dead-letters", "show", f"{REDEMPTION}/{SHARD}/9999")).status == 1
+    for wrong in ("redress.ledger/0/1", f"{REDEMPTION}/x/1", REDEMPTION, f"{REDEMPTION}/0/{2**63}"):
+        assert (await redress("dead-letters", "show", wrong)).status == 2
+
+    # erase
+    await _assert_erases(redress, where, text)
+
+
+async def _assert_erases(redress: Command, where: str, value: bytes) -> None:
+    erased = await redress("dead-letters", "erase", where, "--yes", "--json")
+    assert (erased.status, erased.json["size"]) == (0, len(value))
+    assert (await redress("dead-letters", "erase", where, "--yes")).status == 1
+    left = (await redress("dead-letters", "show", where, "--bytes", "--json")).json
+    assert (left["key"], left["value"], left["value_encoding"]) == (None, None, None)
+    assert (left["size"], left["sha256"], left["reason"]) == (len(value), sha256(value).hexdigest(), "malformed")
+    assert left["erased_at"] is not None
+    assert "erased" in (await redress("dead-letters", "list")).out
+
+
+async def test_nothing_is_erased_without_a_yes(
+    ledger: RunningLedger, redress: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events = Events()
+    await ledger.send_all(events.begin())
+    sent = await ledger.send_raw(REDEMPTION, SHARD, KEY, RUBBISH)
+    ledger.start_worker()
+    await ledger.settled()
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+
+    refused = await redress("dead-letters", "erase", f"{REDEMPTION}/{SHARD}/{sent.offset}")
+
+    assert (refused.status, "nothing was erased" in refused.err) == (1, True)
+    assert await ledger.database.fetchval("select value from redress.dead_letter") == RUBBISH
+
+
+async def test_a_record_that_postgres_refused_is_set_aside_again_by_a_recovery(
+    stack: Stack, database: str, topic_prefix: str, redress: Command
+) -> None:
+    # given a ledger whose database refused a value, which another database would take
+    events = Events()
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0, relays=True) as ledger:
+        await ledger.database.execute(REFUSE_SOME_VALUES)
+        ledger.start_worker()
+        await ledger.send_all([*events.begin(), *events.welcomed(PERSON), *events.welcomed(ELSEWHERE)])
+        await ledger.settled()
+        await ledger.send_all([events.recorded(PERSON, "poison-1", 10), events.recorded(ELSEWHERE, "r-1", 10)])
+        await ledger.send_all([events.opened(wave="poison"), events.claimed(PERSON, "eats")])
+        await ledger.settled()
+        await relayed(ledger)
+        assert [json.loads(letter["value"])["type"] for letter in await ledger.dead_letters()] == [
+            "redress.wave.opened.v1",
+            "redress.redemption.recorded.v1",
+        ]
+
+    # then a recovery from either log sets the same records aside
+    for source in ("topic", database):
+        async with empty_ledger(stack) as target:
+            done = await redress("recover", "--from", source, "--execute", REDRESS_POSTGRES=target)
+            assert done.status == 0, done.err
+            await assert_ledger_sound(target)

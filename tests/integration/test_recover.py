@@ -1,0 +1,303 @@
+"""`redress recover`: a lost ledger comes back to the byte, from its database's log or from its own topic."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from random import Random
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from redress.domain.event import Topic
+from redress.intake import shard_writer
+from redress.intake.batch_log import DatabaseLog, ReplayError
+from redress.intake.replay import Replay
+from redress.ledger.connection import connect
+from redress.ledger.shard_ledger import DigestError, LoggedBatch
+from redress.runtime.local import Stack
+from tests.conftest import TEST_LEDGER, kafka_admin
+from tests.harness.command import Command, environment_of
+from tests.harness.events import DAY, ELIGIBILITY, HOUR, REDEMPTION, SECOND, START, Events, Record, people
+from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.oracles import assert_agrees
+from tests.harness.recovery import assert_same, copy_inputs, empty_ledger
+from tests.harness.relayed import assert_published, relayed
+from tests.harness.running_ledger import RunningLedger, chunks
+from tests.oracle.scenario import Scenario
+
+RUBBISH = b"{"
+
+
+@pytest.fixture
+async def target(stack: Stack) -> AsyncIterator[str]:
+    async with empty_ledger(stack) as dsn:
+        yield dsn
+
+
+@pytest.fixture
+def redress(
+    stack: Stack,
+    target: str,
+    topic_prefix: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Command:
+    return Command(environment_of(stack, target, topic_prefix, tmp_path), capsys, monkeypatch)
+
+
+async def _run(ledger: RunningLedger, seed: int, events: int = 250) -> None:
+    """A scenario cut into many batches, with a record that is none."""
+    for records in chunks(list(Scenario(Random(seed), events=events, beneficiaries=15)), 100):
+        await ledger.send_all(records)
+        await ledger.settled()
+    await ledger.send_raw(REDEMPTION, 2, b"nobody", RUBBISH)
+    await ledger.settled()
+
+
+async def test_recovered_from_the_log_of_its_database(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    # given a ledger that lived, in which the bytes of a dead letter were erased
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await _run(ledger, 6)
+        await ledger.database.execute(
+            "update redress.dead_letter set key = null, value = null, erased_at = now() where record_partition = 2"
+        )
+    source = ("recover", "--from", database)
+
+    # when it is planned
+    planned = await redress(*source, "--json")
+    shown = await redress(*source)
+
+    # then nothing was done
+    assert (planned.status, shown.status) == (0, 0)
+    plan = planned.json
+    assert (plan["executed"], plan["missing"], plan["from"]) == (False, 0, "database")
+    assert [(s["done"], s["logged"] > 3, s["records"] > 10) for s in plan["shards"]] == [(0, True, True)] * 4
+    assert "--execute" in shown.out
+
+    # and when it is done, the ledger is the same
+    done = await redress(*source, "--execute", "--json")
+    assert (done.status, done.json["batches"]) == (0, sum(shard["logged"] for shard in plan["shards"]))
+    await assert_same(database, target)
+    await assert_ledger_sound(target)
+    assert (await redress("verify", "--all", "--rebuild")).status == 0
+
+    # and once more there is nothing to do
+    again = await redress(*source, "--execute", "--json")
+    assert (again.status, again.json["batches"]) == (0, 0)
+
+
+async def test_recovered_from_its_own_topic_and_published_on_without_repeating(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    events = list(Scenario(Random(16), events=400, beneficiaries=15))
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        for records in chunks(events[:200], 100):
+            await ledger.send_all(records)
+            await ledger.settled()
+        await ledger.send_raw(REDEMPTION, 2, b"nobody", RUBBISH)
+        await ledger.settled()
+        await relayed(ledger)
+
+    done = await redress("recover", "--execute", "--json")
+
+    assert (done.status, done.json["from"]) == (0, "topic")
+    await assert_same(database, target)
+    await assert_ledger_sound(target)
+    async with RunningLedger(stack.kafka, target, topic_prefix, relays=True) as recovered:
+        recovered.sent = list(ledger.sent)
+        await recovered.send_all(events[200:])
+        await recovered.settled()
+        await relayed(recovered)
+        await assert_published(recovered)
+        await assert_agrees(recovered)
+    await assert_ledger_sound(target)
+
+
+async def test_interrupted_in_the_middle_it_goes_on_there(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await _run(ledger, 7)
+    seen: list[tuple[int, int]] = []
+
+    def interrupt(shard: int, logged: LoggedBatch) -> None:
+        seen.append((shard, logged.batch))
+        if len(seen) == 7:
+            running.cancel()
+
+    replay = Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER)
+    running = asyncio.create_task(replay.run(interrupt))
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    # then the leases are given back, and two processes at once do the rest, each its shards
+    assert len(seen) == 7
+    assert await ledger_of(target, "select count(*) from redress.lease where lease_until > now()") == 0
+    half = Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER, [1, 3])
+    _, done = await asyncio.gather(
+        half.run(lambda shard, logged: seen.append((shard, logged.batch))),
+        redress("recover", "--from", database, "--shard", "0", "--shard", "2", "--execute", "--json"),
+    )
+    logged = await ledger_of(database, "select count(*) from redress.batch")
+    assert (done.status, done.json["batches"] + len(seen)) == (0, logged)
+    assert len(set(seen)) == len(seen)
+    await assert_same(database, target)
+
+
+async def ledger_of(dsn: str, question: str) -> object:
+    """The answer of one of the ledgers."""
+    connection = await connect(dsn, application_name="test")
+    try:
+        return await connection.fetchval(question)
+    finally:
+        await connection.close()
+
+
+async def test_a_log_that_was_tampered_with_is_named(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await _run(ledger, 9, events=150)
+        await ledger.database.execute("set session_replication_role = replica")
+        await ledger.database.execute(
+            "update redress.batch set digest = sha256('another') where shard = 1 and batch = 3"
+        )
+
+    done = await redress("recover", "--from", database, "--execute")
+
+    assert done.status == 1
+    assert "shard 1, batch 3: another digest than the log's came out; it took redress." in done.err
+    assert "goes on there" in done.err
+
+
+async def test_a_record_that_was_tampered_with_is_named(
+    stack: Stack, database: str, target: str, topic_prefix: str
+) -> None:
+    events = Events()
+    persons = people(12)
+    other = f"{topic_prefix}other."
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await ledger.send_all(events.begin())
+        await ledger.settled()
+        await ledger.send_all(chain.from_iterable(events.welcomed(person) for person in persons))
+        await ledger.settled()
+        fact = events.recorded(persons[5], "r-1", 7000)
+        [sent] = await ledger.send(*fact)
+        await ledger.settled()
+        batch = (await ledger.batch_log(sent.partition))[-1]
+    line = json.dumps(fact[1]).encode()
+    assert b'"amount": 7000' in line
+    await copy_inputs(stack.kafka, topic_prefix, other, (REDEMPTION, b'"amount": 7000', b'"amount": 6000'))
+
+    with pytest.raises(DigestError) as raised:
+        await Replay(stack.kafka, other, DatabaseLog(database), target, TEST_LEDGER).run()
+
+    at = sent.offset
+    assert f"shard {sent.partition}, batch {batch['batch']}:" in str(raised.value)
+    assert f"it took redress.redemption {at} to {at + 1}" in str(raised.value)
+
+
+async def test_records_that_kafka_has_no_more_are_missed_before_anything_is_done(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await _run(ledger, 10, events=120)
+    async with kafka_admin(stack.kafka) as admin:
+        partition = TopicPartition(topic_prefix + Topic.ELIGIBILITY.value, 2)
+        await admin.delete_records({partition: RecordsToDelete(before_offset=3)})
+
+    done = await redress("recover", "--from", database, "--execute", "--json")
+
+    assert (done.status, done.json["executed"], done.json["missing"]) == (1, False, 3)
+    problems = [shard["problem"] for shard in done.json["shards"]]
+    assert [problem is None for problem in problems] == [True, True, False, True]
+    assert f"{ELIGIBILITY}/2 has 3 to" in problems[2]
+    assert (await redress("recover", "--from", database)).status == 1
+
+
+async def test_what_cannot_be_the_log_of_this_ledger_is_refused(
+    stack: Stack, database: str, target: str, topic_prefix: str, redress: Command
+) -> None:
+    async with RunningLedger(stack.kafka, target, topic_prefix, workers_at_start=0):
+        itself = await redress("recover", "--from", target)
+        nonsense = await redress("recover", "--from", "backup.tar")
+        shard = await redress("recover", "--shard", "4")
+        nothing = await redress("recover", "--json")
+        async with empty_ledger(stack, replace(TEST_LEDGER, name="another")) as another:
+            foreign = await redress("recover", "--from", another)
+
+    assert [r.status for r in (itself, nonsense, shard, foreign)] == [2, 2, 2, 2]
+    assert "target itself" in itself.err
+    assert "neither" in nonsense.err
+    assert "no shard 4" in shard.err
+    assert "another" in foreign.err
+    assert (nothing.status, nothing.json["missing"]) == (0, 0)
+
+
+async def test_a_target_with_a_worker_is_left_alone(
+    stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redress.intake.replay.LEASE_WAIT_SECONDS_MAX", 1)
+    async with RunningLedger(stack.kafka, target, topic_prefix) as serving:
+        await serving.send_all(Events().begin())
+        await serving.settled()
+
+        with pytest.raises(ReplayError, match=f"is served by {serving.workers[0].worker.name}: stop it first"):
+            await Replay(stack.kafka, topic_prefix, DatabaseLog(target), target, TEST_LEDGER).run()
+
+
+def _facts(persons: list[str]) -> list[Record]:
+    """Parked and late and after the end of a lot, but nothing that another cut could decide otherwise."""
+    events, late = Events(), Events(wave="second", source="/late")
+    others, persons = persons[20:], persons[:20]
+    records = [*events.begin()]
+    for number, person in enumerate(persons):
+        events.at = START + number * SECOND
+        records += [events.granted(person), events.claimed(person), events.issued(person)]
+        records += [events.recorded(person, f"r-{number}", 1000 + number), events.claimed(person, "all")]
+        if number % 3 == 0:
+            records += [events.captured(person, f"c-{number}", 5000, "eats")]
+            records.append(events.tick(START + HOUR + number * SECOND))
+    late.at = events.at = START + 2 * HOUR
+    records += [late.claimed(person, "beauty") for person in others]  # of a wave that is not open yet
+    records.append(late.opened(START, START + 60 * DAY))
+    for person in others:
+        records += [late.recorded(person, "early", 300, "all"), late.granted(person), late.issued(person)]
+    records.append(events.tick(START + 40 * DAY))  # their lots have lapsed
+    events.at = late.at = START + 3 * DAY
+    records += [events.recorded(person, "late", 300, "all") for person in persons[::2]]
+    records += [late.recorded(person, "late", 500, "beauty") for person in others]
+    return records + [records[index] for index in range(4, len(records), 7)]  # and again
+
+
+async def test_another_cut_of_the_same_topics_ends_in_the_same_balances(
+    stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = ("voucher_balance", "outstanding_liability", "account_balance", "wave")
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        for records in chunks(_facts(people(30)), 60):
+            await ledger.send_all(records)
+            await ledger.settled()
+        first = {name: _sorted(await ledger.view(name)) for name in figures}
+        log = [len(await ledger.batch_log(shard)) for shard in range(4)]
+    monkeypatch.setattr(shard_writer, "RECORDS_MAX", 3)
+    async with RunningLedger(stack.kafka, target, topic_prefix) as again:
+        await again.settled()
+        second = {name: _sorted(await again.view(name)) for name in figures}
+        other_log = [len(await again.batch_log(shard)) for shard in range(4)]
+
+    assert log != other_log
+    assert second == first
+    assert len(first["voucher_balance"]) == 120
+    await assert_ledger_sound(target)
+
+
+def _sorted(rows: list[dict[str, object]]) -> list[str]:
+    return sorted(str({name: value for name, value in row.items() if name != "version"}) for row in rows)
