@@ -81,13 +81,16 @@ class Process:
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
         self._said: list[str] = []
-        self._reading = asyncio.create_task(self._read())
         self._news = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read())
+        self._reading.add_done_callback(lambda _: self._ended())
 
     async def says(self, text: str) -> None:
         """Wait until it has said this."""
         async with asyncio.timeout(EXIT_SECONDS_MAX), self._news:
-            await self._news.wait_for(lambda: any(text in line for line in self._said))
+            await self._news.wait_for(lambda: any(text in line for line in self._said) or self._reading.done())
+        if not any(text in line for line in self._said):
+            raise AssertionError(f"it ended without saying {text!r}: {''.join(self._said)}")
 
     async def stop(self, by: signal.Signals = signal.SIGTERM) -> Result:
         """Send a signal, and wait for its end."""
@@ -109,6 +112,13 @@ class Process:
             self._process.kill()
             await self._process.wait()
         await self._reading
+
+    def _ended(self) -> None:
+        self._waking = asyncio.create_task(self._wake())
+
+    async def _wake(self) -> None:
+        async with self._news:
+            self._news.notify_all()
 
     async def _read(self) -> None:
         stderr = self._process.stderr

@@ -7,6 +7,7 @@ each. Small enough that everything meets everything, and that a failure shrinks 
 from copy import deepcopy
 from typing import Any, Final
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -478,7 +479,7 @@ def _benefit(programme: str, benefit: int) -> str:
     return str(TERMS.get(programme, WON)["benefits"][benefit]["code"])
 
 
-TestInterleavings = Interleavings.TestCase
+TestInterleavings = pytest.mark.timeout(3_600)(Interleavings.TestCase)
 TestInterleavings.settings = settings(
     max_examples=3_000 if fuzzing.IS_RANDOM else 150,
     stateful_step_count=60,

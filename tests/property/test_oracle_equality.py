@@ -42,7 +42,8 @@ def play(seed: int, *, clock: Clock, events: int, beneficiaries: int) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_a_crowd(group: int, clock: Clock) -> None:
     for seed in fuzzing.seeds(group, per_group=8, fuzz_per_group=400):
-        play(seed, clock=clock, events=250, beneficiaries=6)
+        with fuzzing.named(seed):
+            play(seed, clock=clock, events=250, beneficiaries=6)
 
 
 @pytest.mark.timeout(1_800)
@@ -51,7 +52,8 @@ def test_a_crowd(group: int, clock: Clock) -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_one_or_two_people_whom_everything_happens_to(group: int, beneficiaries: int, clock: Clock) -> None:
     for seed in fuzzing.seeds(group, per_group=12, fuzz_per_group=600):
-        play(seed, clock=clock, events=120, beneficiaries=beneficiaries)
+        with fuzzing.named(seed):
+            play(seed, clock=clock, events=120, beneficiaries=beneficiaries)
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -73,23 +73,28 @@ def run(shard: Shard, records: list[Any], offset: int) -> list[Results]:
     return made
 
 
+def rebuild_and_go_on(seed: int, clock: Clock) -> None:
+    random = Random(seed)
+    beneficiaries = random.choice([1, 3, 6])
+    records = list(Scenario(random, events=240, beneficiaries=beneficiaries, clock=clock))
+    half = random.randrange(len(records))
+    live = Shard(number=0, parking_seconds=random.choice([600, 86_400]), system_clock=clock == "system")
+    entries = [entry for results in run(live, records[:half], 0) for entry in results.entries]
+
+    rebuilt = rebuild(entries, live)
+
+    assert_same(rebuilt, live)
+    assert run(rebuilt, records[half:], half) == run(live, records[half:], half)
+    assert_same(rebuilt, live)
+
+
 @pytest.mark.timeout(1_800)
 @pytest.mark.parametrize("clock", ["manual", "system"])
 @pytest.mark.parametrize("group", range(3))
 def test_a_shard_rebuilt_from_its_entries_goes_on_as_it_would_have(group: int, clock: Clock) -> None:
     for seed in fuzzing.seeds(group, per_group=8, fuzz_per_group=300):
-        random = Random(seed)
-        beneficiaries = random.choice([1, 3, 6])
-        records = list(Scenario(random, events=240, beneficiaries=beneficiaries, clock=clock))
-        half = random.randrange(len(records))
-        live = Shard(number=0, parking_seconds=random.choice([600, 86_400]), system_clock=clock == "system")
-        entries = [entry for results in run(live, records[:half], 0) for entry in results.entries]
-
-        rebuilt = rebuild(entries, live)
-
-        assert_same(rebuilt, live)
-        assert run(rebuilt, records[half:], half) == run(live, records[half:], half)
-        assert_same(rebuilt, live)
+        with fuzzing.named(seed):
+            rebuild_and_go_on(seed, clock)
 
 
 def test_what_waits_is_remembered_until_its_parking_ends() -> None:

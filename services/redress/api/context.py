@@ -1,0 +1,98 @@
+"""What every route works with, and who is asking."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, cast
+
+import orjson
+from fastapi import Depends, Request, Response, Security
+from fastapi.security import HTTPBearer, SecurityScopes
+
+from redress.api.auth import Caller
+from redress.api.decisions import DecisionListener
+from redress.api.lot_book import LotBook
+from redress.api.metrics import Metrics
+from redress.api.problems import MEDIA_TYPE, Kind, ProblemError
+from redress.api.reader import Reader
+from redress.api.redeemer import Redeemer
+from redress.contracts.instants import format_instant
+from redress.domain.ids import Instant
+from redress.ledger.identity import LedgerIdentity
+from redress.runtime.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """The parts of one running API."""
+
+    identity: LedgerIdentity
+    reader: Reader
+    book: LotBook
+    listener: DecisionListener
+    redeemer: Redeemer
+    metrics: Metrics
+    load_status: Callable[[], Awaitable[Status]]
+
+
+def api_of(request: Request) -> Api:
+    """The API that a request has come to."""
+    return cast("Api", request.app.state.api)
+
+
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    bearerFormat="JWT",
+    auto_error=False,
+    description="A JWT whose `scope` has what the route needs; `redress token` makes one for a local ledger.",
+)
+
+
+def caller_of(request: Request, scopes: SecurityScopes, _described: Annotated[Any, Depends(_bearer)]) -> Caller:
+    """Who asks; the token was checked before.
+
+    Raises:
+        ProblemError: 403, where it lacks a scope.
+    """
+    caller = cast("Caller", request.state.caller)
+    missing = [scope for scope in scopes.scopes if scope not in caller.scopes]
+    if missing:
+        challenge = f'Bearer realm="redress", error="insufficient_scope", scope="{" ".join(scopes.scopes)}"'
+        raise ProblemError(Kind.FORBIDDEN, f"the scope {missing[0]} is needed", headers={"WWW-Authenticate": challenge})
+    return caller
+
+
+The = Annotated[Api, Depends(api_of)]
+MayRead = Annotated[Caller, Security(caller_of, scopes=["read"])]
+MayRedeem = Annotated[Caller, Security(caller_of, scopes=["redeem"])]
+MayOperate = Annotated[Caller, Security(caller_of, scopes=["operate"])]
+
+_DESCRIPTIONS: Final = {
+    400: "The body is not JSON, or gives a key twice.",
+    401: "No valid bearer token.",
+    403: "The token lacks the scope.",
+    404: "There is no such thing.",
+    408: "The body came too slowly.",
+    409: "There are several: say which.",
+    413: "The body has more than 64 KiB.",
+    422: "A field is not as it must be; or the key was used with another body.",
+    503: "Too much at once, or Kafka or Postgres is away. `Retry-After` says when to ask again.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Responses of a route besides the good ones, for its description."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    return {
+        status: {"description": _DESCRIPTIONS[status], "content": {MEDIA_TYPE: schema}}
+        for status in sorted({401, 403, 503, *statuses})
+    }
+
+
+def json_response(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """The body as JSON."""
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+def instant_text(instant: Instant | None) -> str | None:
+    """RFC 3339 in UTC."""
+    return None if instant is None else format_instant(instant)
