@@ -46,6 +46,19 @@ async def empty_ledger(stack: Stack, identity: LedgerIdentity = TEST_LEDGER) -> 
         await server.close()
 
 
+@asynccontextmanager
+async def copy_of(stack: Stack, dsn: str) -> AsyncIterator[str]:
+    """The URL of a copy of a ledger nobody is connected to: a backup."""
+    name = f"redress_test_{uuid4().hex[:12]}"
+    server = await asyncpg.connect(stack.postgres)
+    try:
+        await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{dsn.rpartition("/")[2]}"')
+        yield with_database(stack.postgres, name)
+        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await server.close()
+
+
 async def content(dsn: str) -> dict[str, list[str]]:
     """All rows by table, in their order."""
     connection = await connect(dsn, application_name="test")

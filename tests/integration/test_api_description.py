@@ -11,7 +11,7 @@ from tests.harness.running_api import running_api, token
 from tests.integration.test_api_redemptions import claim, issued, request
 
 ANN = people(1, seed=8)[0]
-EXAMPLES: Final = 10
+EXAMPLES: Final = 5
 """Per route and phase: a smoke test. More by hand, with the same command."""
 # What no schema can say: that a key was used with another body, that lines go with a scope, that a day is none of the
 # calendar. There a valid document may be refused with 422.

@@ -201,7 +201,7 @@ async def _pass(gate: Gate) -> None:
 
 
 async def test_a_storm_of_look_ups_is_shed_and_not_fallen_over(stack: Stack, database: str, topic_prefix: str) -> None:
-    async with running_api(stack.kafka, database, topic_prefix, worker=False, connections=8) as api:
+    async with running_api(stack.kafka, database, topic_prefix, worker=False, connections=12) as api:
         async with api.ledger.database.transaction():
             await api.ledger.database.execute("lock table redress.lot in access exclusive mode")
             storm = [asyncio.create_task(api.client.get(f"/v1/beneficiaries/{ANN}")) for _ in range(30)]

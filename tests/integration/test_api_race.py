@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from random import Random
 from typing import Any, Final
+from uuid import uuid4
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -81,12 +82,22 @@ async def _race(api: RunningApi, bodies: list[dict[str, Any]]) -> list[dict[str,
 
     async def client() -> None:
         for body in left:
-            response = await api.post("/v1/redemptions", body, wait_ms=30_000)
-            assert response.status_code == 200, response.text
-            answers.append(response.json())
+            answers.append(await _persistently(api, body))
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return answers
+
+
+async def _persistently(api: RunningApi, body: dict[str, Any]) -> dict[str, Any]:
+    """As a checkout does: the same key until there is an answer."""
+    name = str(uuid4())
+    async with asyncio.timeout(90):
+        while True:
+            response = await api.post("/v1/redemptions", body, name, wait_ms=10_000)
+            if response.status_code == 200:
+                decision: dict[str, Any] = response.json()
+                return decision
+            assert response.status_code in (202, 503), response.text
 
 
 async def _trickle(api: RunningApi, events: list[Envelope]) -> None:

@@ -20,7 +20,7 @@ def test_a_token_is_taken_by_the_api_of_the_same_state_folder(
     assert run(["token", "--scope", "read", "--sub", "till"]) == 0
     caller = verifier_of(Settings(state=tmp_path)).verify(f"Bearer {capsys.readouterr().out.strip()}")
 
-    assert (caller.subject, caller.scopes) == ("till", {"read"})
+    assert (caller.subject, caller.scopes) == ("till", frozenset({"read"}))
     assert stat.S_IMODE(private_key_file(tmp_path).stat().st_mode) == 0o600
     assert run(["token", "--scope", "everything"]) == 2
 

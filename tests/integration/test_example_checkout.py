@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from redress.runtime.local import Stack
 from tests.harness.events import DAY, START, Events, people
-from tests.harness.running_api import POLL_SECONDS, running_api
+from tests.harness.running_api import running_api
+from tests.harness.running_ledger import POLL_SECONDS
 from tests.integration.test_api_redemptions import claim, issued
 from tests.oracle import instant
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from redress.domain.step import REFUSED_LATE
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
 from tests.harness.command import Command, environment_of
-from tests.harness.events import PROGRAMME, REDEMPTION, Events, people_of_shard
+from tests.harness.events import DAY, PROGRAMME, REDEMPTION, START, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.recovery import empty_ledger
 from tests.harness.relayed import relayed
@@ -191,23 +192,40 @@ async def test_nothing_is_erased_without_a_yes(
 async def test_a_record_that_postgres_refused_is_set_aside_again_by_a_recovery(
     stack: Stack, database: str, topic_prefix: str, redress: Command
 ) -> None:
-    # given a ledger whose database refused a value, which another database would take
-    events = Events()
+    # given a ledger whose database refused values, which another database would take: of a control event, of a fact
+    # that was read, of facts that were parked and drained by an innocent event, and of one whose parking ended
+    events, unknown = Events(), Events(wave="late", source="/late")
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0, relays=True) as ledger:
         await ledger.database.execute(REFUSE_SOME_VALUES)
+        await ledger.send_all([*events.begin(), *events.welcomed(PERSON), events.granted(OTHER)])
         ledger.start_worker()
-        await ledger.send_all([*events.begin(), *events.welcomed(PERSON), *events.welcomed(ELSEWHERE)])
         await ledger.settled()
-        await ledger.send_all([events.recorded(PERSON, "poison-1", 10), events.recorded(ELSEWHERE, "r-1", 10)])
-        await ledger.send_all([events.opened(wave="poison"), events.claimed(PERSON, "eats")])
+        bad = [events.recorded(PERSON, "poison-1", 10), events.recorded(OTHER, "poison-2", 10)]
+        bad += [unknown.recorded(ELSEWHERE, "poison-3", 10), events.opened(wave="poison")]
+        good = [
+            events.claimed(OTHER, "eats"),
+            events.recorded(OTHER, "fine", 10, "all"),
+            events.claimed(PERSON, "eats"),
+        ]
+        await ledger.send_all([*bad, *good])
+        await ledger.settled()
+        assert await ledger.database.fetchval("select count(*) from redress.parked") == 4
+        await ledger.send_all([events.issued(OTHER), events.tick(START + 2 * DAY)])
         await ledger.settled()
         await relayed(ledger)
-        assert [json.loads(letter["value"])["type"] for letter in await ledger.dead_letters()] == [
-            "redress.wave.opened.v1",
-            "redress.redemption.recorded.v1",
-        ]
 
-    # then a recovery from either log sets the same records aside
+        # then they are dead letters, and nothing else is
+        letters = {json.loads(letter["value"])["id"]: letter for letter in await ledger.dead_letters()}
+        assert letters.keys() == {event["id"] for _, event in bad}
+        assert {letter["reason"] for letter in letters.values()} == {"invalid"}
+        late = {name for name, letter in letters.items() if letter["detail"] == REFUSED_LATE}
+        assert late == {event["id"] for _, event in bad[1:3]}
+        booked = {entry["cause"]["id"] for entry in await ledger.entries()}
+        assert {event["id"] for _, event in good} <= booked
+        assert await ledger.database.fetchval("select count(*) from redress.parked") == 0
+    await assert_ledger_sound(database)
+
+    # and a recovery from either log sets the same records aside
     for source in ("topic", database):
         async with empty_ledger(stack) as target:
             done = await redress("recover", "--from", source, "--execute", REDRESS_POSTGRES=target)

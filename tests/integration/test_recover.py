@@ -24,12 +24,13 @@ from tests.harness.command import Command, environment_of
 from tests.harness.events import DAY, ELIGIBILITY, HOUR, REDEMPTION, SECOND, START, Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
-from tests.harness.recovery import assert_same, copy_inputs, empty_ledger
+from tests.harness.recovery import assert_same, copy_inputs, copy_of, empty_ledger
 from tests.harness.relayed import assert_published, relayed
 from tests.harness.running_ledger import RunningLedger, chunks
 from tests.oracle.scenario import Scenario
 
 RUBBISH = b"{"
+WAIT_SECONDS_MAX = 30
 
 
 @pytest.fixture
@@ -118,6 +119,48 @@ async def test_recovered_from_its_own_topic_and_published_on_without_repeating(
         await assert_published(recovered)
         await assert_agrees(recovered)
     await assert_ledger_sound(target)
+
+
+async def test_a_backup_that_is_behind_what_was_published_is_brought_up_to_it(
+    stack: Stack, database: str, topic_prefix: str, redress: Command
+) -> None:
+    # given a ledger that went on after its backup
+    events = list(Scenario(Random(18), events=250, beneficiaries=10))
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        await ledger.send_all(events[:150])
+        await ledger.send_raw(REDEMPTION, 2, b"nobody", RUBBISH)
+        await ledger.settled()
+        await relayed(ledger)
+    async with copy_of(stack, database) as backup:
+        async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+            await ledger.send_all(events[150:])
+            await ledger.settled()
+            await relayed(ledger)
+
+        # when a worker is started on the backup, its shards stop
+        async with RunningLedger(stack.kafka, backup, topic_prefix, relays=True) as restored:
+            await until(restored, "select count(*) from redress.stopped where reason = 'ledger_topic_ahead'", 4)
+
+        # and a recovery takes it to where the topic is, and lets them run
+        planned = await redress("recover", "--json", REDRESS_POSTGRES=backup)
+        assert all(0 < shard["done"] < shard["logged"] for shard in planned.json["shards"])
+        done = await redress("recover", "--execute", "--json", REDRESS_POSTGRES=backup)
+        assert done.status == 0
+        await assert_same(database, backup)
+        async with RunningLedger(stack.kafka, backup, topic_prefix, relays=True) as restored:
+            await restored.send(*Events(source="/after").tick(START + 90 * DAY))
+            await restored.settled()
+            assert await restored.database.fetchval("select count(*) from redress.stopped") == 0
+            await relayed(restored)
+        await assert_ledger_sound(backup)
+
+
+async def until(ledger: RunningLedger, question: str, answer: int) -> None:
+    """Wait until the question has this answer."""
+    deadline = asyncio.get_running_loop().time() + WAIT_SECONDS_MAX
+    while (found := await ledger.database.fetchval(question)) != answer:
+        assert asyncio.get_running_loop().time() < deadline, found
+        await asyncio.sleep(0.05)
 
 
 async def test_interrupted_in_the_middle_it_goes_on_there(

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.runtime.settings import SettingsError, load_settings
+from redress.runtime.wiring import breaker_of
 
 PASSWORD = "open-sesame"
 POSTGRES = f"postgresql://redress:{PASSWORD}@db.example:5432/redress"
@@ -97,3 +99,26 @@ def test_settings_cannot_be_changed() -> None:
     settings = load_settings({})
     with pytest.raises(ValidationError):
         settings.shards = 32  # type: ignore[misc]
+
+
+def test_the_breaker_has_its_settings() -> None:
+    assert breaker_of(load_settings({})) == DEFAULT_LIMITS
+
+    set_by_hand = load_settings({"REDRESS_BREAKER_COUNT": "7", "REDRESS_BREAKER_RATIO": "0.25"})
+
+    assert breaker_of(set_by_hand) == BreakerLimits(7, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REDRESS_BREAKER_COUNT", "0"),
+        ("REDRESS_BREAKER_COUNT", "many"),
+        ("REDRESS_BREAKER_RATIO", "0"),
+        ("REDRESS_BREAKER_RATIO", "1.5"),
+        ("REDRESS_BREAKER_RATIO", "nan"),
+    ],
+)
+def test_a_breaker_that_could_not_work_is_refused(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        load_settings({variable: value})

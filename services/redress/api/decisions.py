@@ -121,8 +121,12 @@ class DecisionListener:
     def _hand_out(self, value: bytes | None) -> None:
         if not self._waiting or value is None:
             return
-        decision = orjson.loads(value)["data"]
-        cause = decision["cause"]
-        for waiting in self._waiting.get(Cause(cause["source"], cause["id"], decision["beneficiary"]), ()):
+        try:
+            decision = orjson.loads(value)["data"]
+            cause = Cause(decision["cause"]["source"], decision["cause"]["id"], decision["beneficiary"])
+        except (ValueError, KeyError, TypeError):
+            log.warning("a record on the decision topic is no decision")  # somebody else's: the next ones still count
+            return
+        for waiting in self._waiting.get(cause, ()):
             if not waiting.done():
                 waiting.set_result(decision)

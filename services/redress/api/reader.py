@@ -17,7 +17,7 @@ from redress.ledger.connection import Connection, Pool, open_pool
 
 FIGURES_AT_ONCE: Final = 2
 """Figures may read much; two at a time leave the database to those who wait at a checkout."""
-ANSWERS_AT_ONCE: Final = 4
+ANSWERS_AT_ONCE: Final = 8
 """Reads before and after a write."""
 PROBES_AT_ONCE: Final = 1
 FIXED_CONNECTIONS: Final = FIGURES_AT_ONCE + ANSWERS_AT_ONCE + PROBES_AT_ONCE
@@ -51,7 +51,7 @@ class Gates:
         look_ups = max(1, connections - FIXED_CONNECTIONS)
         return cls(
             look_up=Gate(look_ups, waiting_max=16 * look_ups, wait_seconds_max=0.5),
-            answer=Gate(ANSWERS_AT_ONCE, waiting_max=2_000, wait_seconds_max=2.0),
+            answer=Gate(ANSWERS_AT_ONCE, waiting_max=2_000, wait_seconds_max=4.0),
             figures=Gate(FIGURES_AT_ONCE, waiting_max=16, wait_seconds_max=10.0),
             probe=Gate(PROBES_AT_ONCE, waiting_max=64, wait_seconds_max=2.0),
         )

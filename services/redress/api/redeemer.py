@@ -20,7 +20,7 @@ from redress.domain.ids import Instant
 AT_ONCE_MAX: Final = 2_000
 """Callers who wait for decisions; each costs memory, and a read a second once the answer is late."""
 LOOK_SECONDS: Final = 1.0
-"""Who waits longer than this also looks into the ledger, and again after as long."""
+"""Who waits longer than this also looks into the ledger, and again after twice as long each time."""
 
 WallClock = Callable[[], Instant]
 
@@ -129,16 +129,28 @@ class Redeemer:
         waiting: "asyncio.Future[Decision]",
         deadline: float,
     ) -> Decision | None:
+        pause = LOOK_SECONDS
         while (left := deadline - time.monotonic()) > 0:
-            await asyncio.wait({waiting}, timeout=min(left, LOOK_SECONDS))
+            await asyncio.wait({waiting}, timeout=min(left, pause))
             if waiting.done():
                 return waiting.result()
+            pause *= 2
+            decision = await self._look(cause, content, offset)
+            if decision is not None:
+                return decision
+        return None
+
+    async def _look(self, cause: Cause, content: bytes, offset: int | None) -> Decision | None:
+        """What the ledger says meanwhile; nothing, where it is too busy to be asked."""
+        try:
             standing = await self._answers.standing(cause, content)
-            if standing.decision is not None:
-                return standing.decision
             if offset is not None and not standing.seen:
                 await self._answers.refusal(cause, offset)
-        return None
+        except ProblemError as error:
+            if error.kind is not Kind.OVERLOADED:
+                raise
+            return None
+        return standing.decision
 
 
 def _failed(publishing: "asyncio.Task[int]") -> bool:

@@ -46,10 +46,12 @@ def advance_command(to: To, *, wait: Wait = True, json: AsJson = False) -> None:
 
 
 async def _advance(session: Session, to: str, *, wait: bool) -> Instant:
+    step = read_step(to)
+    instant = read_instant(to, "T") if step is None else None
     await session.check()
     await check_topics(session.servers.kafka, session.servers.topic_prefix, session.identity.shards)
     before = await _now(session)
-    wanted = _wanted(to, before)
+    wanted = _wanted(instant, step or 0, before)
     if before is not None and wanted < before:
         raise WrongUseError(f"the ledger's clock stands at {json_instant(before)} and never goes back")
     (sent,) = await send_controls(session.servers, [tick_record(session.identity.name, wanted)])
@@ -58,10 +60,9 @@ async def _advance(session: Session, to: str, *, wait: bool) -> Instant:
     return wanted
 
 
-def _wanted(to: str, before: Instant | None) -> Instant:
-    step = read_step(to)
-    if step is None:
-        return read_instant(to, "T")
+def _wanted(instant: Instant | None, step: int, before: Instant | None) -> Instant:
+    if instant is not None:
+        return instant
     if before is None:
         raise WrongUseError("the ledger has not begun: give its first time, such as 2026-01-05T09:00:00+09:00")
     return Instant(before + step)

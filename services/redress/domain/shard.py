@@ -1,5 +1,6 @@
 """A shard: one independent strand of the ledger, with what a run of it produced."""
 
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from redress.domain.beneficiary import Beneficiary, Parked
@@ -58,6 +59,8 @@ class Shard:
     """By arrival, in that order."""
     deadlines: list[Deadline] = field(default_factory=list)
     """A heap; an entry whose hold has ended meanwhile is passed over when it comes up."""
+    refused: AbstractSet[Coordinates] = frozenset()
+    """Parked events that cannot be booked, whatever is decided on them: the ledger's store refuses a value of theirs."""
     results: Results = field(default_factory=Results)
 
     def clock(self, x: Instant) -> Instant:

@@ -43,6 +43,8 @@ from redress.domain.seen import FINGERPRINT_BYTES, Seen, identity
 from redress.domain.shard import DeadLetter, Deadline, Shard
 from redress.domain.time import FACT_TOLERANCE, SECOND, TIME_OUT_GRACE
 
+REFUSED_LATE = "value: refused by the database once it could be decided"
+"""The detail of a dead letter that was parked, and whose value the ledger's store then refused."""
 CONTROL_REPORTER = 0
 """The shard that dead-letters what is wrong with a control record, so that it is done once."""
 
@@ -192,11 +194,11 @@ def _end_parking(shard: Shard, parked: Parked) -> None:
     if isinstance(event.data, Captured | Recorded):
         decision = decide_personal(shard, person, event.data, event.time, waited_out=True)
     _unpark(shard, person, parked)
-    if isinstance(decision, Draft):
+    if isinstance(decision, Draft) and event.at not in shard.refused:
         _append(shard, _cause(event), event.data, person.id, event.time, decision)
     else:
         person.seen.forget(event.source, event.id)
-        _dead_letter(shard, event, _PARKED_TOO_LONG)
+        _dead_letter(shard, event, _REFUSED_LATE if isinstance(decision, Draft) else _PARKED_TOO_LONG)
     _drain(shard, person)
 
 
@@ -218,6 +220,8 @@ def _retry(shard: Shard, person: Beneficiary, parked: Parked) -> bool:
             shard.results.parked[parked.arrival] = parked
         return False
     _unpark(shard, person, parked)
+    if event.at in shard.refused and isinstance(decision, Draft):
+        decision = _REFUSED_LATE
     if isinstance(decision, Dead):
         person.seen.forget(event.source, event.id)
         _dead_letter(shard, event, decision)
@@ -307,5 +311,6 @@ def _exhaust(work: Iterator[None]) -> None:
 
 
 _CONFLICT = Dead(DeadLetterReason.CONFLICT, "id: used before with other content")
+_REFUSED_LATE = Dead(DeadLetterReason.INVALID, REFUSED_LATE)
 _PARKED_TOO_LONG = Dead(DeadLetterReason.PARKED_TOO_LONG, "what the event waits for did not come in time")
 _TOO_MANY_PARKED = Dead(DeadLetterReason.PARKED_TOO_LONG, f"more than {MAX_PARKED} parked events of the beneficiary")

@@ -55,11 +55,19 @@ class Batch:
 class BatchDecider:
     """Decides batches of one shard on what `ledger` loads; appends nothing.
 
-    `poison`: records whose values Postgres refuses, which become dead letters without a look inside.
+    `poison`: records whose values Postgres refuses, which become dead letters without a look inside; `refused`: parked
+    ones, which become dead letters when their turn comes.
     """
 
-    def __init__(self, ledger: ShardLedger, shards: int, poison: Set[Coordinates] = frozenset()) -> None:
+    def __init__(
+        self,
+        ledger: ShardLedger,
+        shards: int,
+        poison: Set[Coordinates] = frozenset(),
+        refused: Set[Coordinates] = frozenset(),
+    ) -> None:
         self._poison = poison
+        ledger.shard.refused = refused
         self._ledger = ledger
         self._shards = shards
         self._woken: list[str] = []

@@ -1,11 +1,12 @@
 """Where the batches of a ledger are logged, so that it can be replayed along them: its database, or its own topic."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from redress.domain.event import Coordinates, Topic
 from redress.domain.ids import Instant
+from redress.domain.step import REFUSED_LATE
 from redress.intake.batch_decider import REFUSED_BY_DATABASE
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection, connect
@@ -38,6 +39,23 @@ class Erasure(NamedTuple):
     erased_at: Instant
 
 
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Records that Postgres refused: when they were read, and when they were parked and could be decided."""
+
+    poison: frozenset[Coordinates]
+    refused: frozenset[Coordinates]
+
+    @classmethod
+    def of(cls, letters: Iterable[tuple[Coordinates, str]]) -> "SetAside":
+        """From dead letters with their details."""
+        known = list(letters)
+        return cls(
+            frozenset(at for at, detail in known if detail == REFUSED_BY_DATABASE),
+            frozenset(at for at, detail in known if detail == REFUSED_LATE),
+        )
+
+
 class BatchLog(Protocol):
     """The batches of a ledger, shard by shard."""
 
@@ -58,8 +76,8 @@ class BatchLog(Protocol):
             ReplayError: one cannot be replayed by this code, or cannot be read.
         """
 
-    async def set_aside(self, shard: int) -> frozenset[Coordinates]:
-        """Records that Postgres refused: they ended as dead letters without a look inside, and must again."""
+    async def set_aside(self, shard: int) -> SetAside:
+        """Records that Postgres refused: they ended as dead letters whatever they said, and must again."""
 
     async def erased(self, shard: int) -> list[Erasure]:
         """Dead letters whose bytes are not to come back."""
@@ -102,10 +120,10 @@ class DatabaseLog:
         finally:
             connection.terminate()
 
-    async def set_aside(self, shard: int) -> frozenset[Coordinates]:
+    async def set_aside(self, shard: int) -> SetAside:
         """Records that Postgres refused."""
-        rows = await self._fetch("set_aside", shard, REFUSED_BY_DATABASE)
-        return frozenset(_coordinates(row) for row in rows)
+        rows = await self._fetch("set_aside", shard, [REFUSED_BY_DATABASE, REFUSED_LATE])
+        return SetAside.of((_coordinates(row), row["detail"]) for row in rows)
 
     async def erased(self, shard: int) -> list[Erasure]:
         """Dead letters whose bytes are not to come back."""

@@ -13,8 +13,9 @@ from redress.contracts.dead_letter import RecordDeadLettered
 from redress.contracts.ledger import BatchCommitted
 from redress.contracts.registry import OutTopic
 from redress.domain.event import Coordinates, Topic
+from redress.domain.step import REFUSED_LATE
 from redress.intake.batch_decider import REFUSED_BY_DATABASE
-from redress.intake.batch_log import Erasure, LogEnd, ReplayError, check_rules
+from redress.intake.batch_log import Erasure, LogEnd, ReplayError, SetAside, check_rules
 from redress.intake.source import START_SECONDS_MAX
 from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
@@ -40,7 +41,7 @@ class MarkerLog:
         self._kafka = kafka
         self._prefix = topic_prefix
         self._identity = identity
-        self._refused: frozenset[Coordinates] | None = None
+        self._letters: list[tuple[Coordinates, str]] | None = None
 
     async def check(self, identity: LedgerIdentity) -> None:
         """Each marker says whose it is."""
@@ -73,11 +74,13 @@ class MarkerLog:
                     yield LoggedBatch(marker.batch, start, position, marker.next_seq, marker.recorded_at, digest)
                 start, expected = _position(marker), expected + 1
 
-    async def set_aside(self, shard: int) -> frozenset[Coordinates]:
+    async def set_aside(self, shard: int) -> SetAside:
         """Records that Postgres refused, as far back as `redress.dead-letter` goes."""
-        if self._refused is None:
-            self._refused = frozenset([at async for at in self._read_refused()])
-        return frozenset(at for at in self._refused if at.partition == shard or at.topic is Topic.PROGRAMME)
+        if self._letters is None:
+            self._letters = [letter async for letter in self._read_refused()]
+        return SetAside.of(
+            (at, detail) for at, detail in self._letters if at.partition == shard or at.topic is Topic.PROGRAMME
+        )
 
     async def erased(self, shard: int) -> list[Erasure]:  # noqa: ARG002 - the signature is the log's
         """Nothing: that bytes were erased is not published."""
@@ -119,14 +122,14 @@ class MarkerLog:
             raise ReplayError(f"{where} is of ledger {marker.ledger}, shard {marker.shard}")
         return marker
 
-    async def _read_refused(self) -> AsyncIterator[Coordinates]:
+    async def _read_refused(self) -> AsyncIterator[tuple[Coordinates, str]]:
         partition = TopicPartition(self._prefix + OutTopic.DEAD_LETTER.value, 0)
         async with self._consumer() as consumer:
             async for record in _records(consumer, partition, *await _bounds(consumer, partition)):
                 letter = RecordDeadLettered.model_validate(orjson.loads(record.value)["data"])
-                if letter.detail == REFUSED_BY_DATABASE:
+                if letter.detail in {REFUSED_BY_DATABASE, REFUSED_LATE}:
                     topic = Topic(letter.topic.removeprefix(self._prefix))
-                    yield Coordinates(topic, letter.partition, letter.offset)
+                    yield Coordinates(topic, letter.partition, letter.offset), letter.detail
 
     @asynccontextmanager
     async def _consumer(self) -> AsyncIterator[AIOKafkaConsumer]:

@@ -208,7 +208,8 @@ class _ShardReplay:
         """Replay all that the log has."""
         ledger = ShardLedger(self._connection, self._identity, shard, lambda _: None)
         await ledger.open(epoch)
-        decider = BatchDecider(ledger, self._identity.shards, await self._log.set_aside(shard))
+        aside = await self._log.set_aside(shard)
+        decider = BatchDecider(ledger, self._identity.shards, aside.poison, aside.refused)
         await decider.open()
         await self._source.start(ledger.head.position)
         reader = _Reader(self._source)

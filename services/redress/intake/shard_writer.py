@@ -6,7 +6,7 @@ its end as it is then, so that a control event acknowledged before a record was 
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 
 import asyncpg
 import structlog
@@ -60,7 +60,7 @@ class ShardWriter:
         self._committed_at = 0.0
         self._hinted_at = 0.0
         self._records_max = RECORDS_MAX
-        self._poison: set[Coordinates] = set()
+        self._attempted: list[Coordinates] = []
         self._breaker = Breaker(breaker)
         self._is_stopped = False
 
@@ -79,8 +79,10 @@ class ShardWriter:
         if self._is_stopped and not await self._resumed():
             return False
         if self._decider.has_due_work:
-            if await self._decider.go_on():
-                await self._append(self._ledger.head.position, Batch())
+            try:
+                await self._go_on()
+            except asyncpg.DataError as error:
+                await self._single_out([], [], error, complete=True)
             return True
         begun = self._ledger.shard.now is not None  # until the first tick the programme alone is read
         records = await self._fetch(PERSONAL_TOPICS, timeout_ms) if begun else []
@@ -99,7 +101,10 @@ class ShardWriter:
         try:
             await self._make_batch(records, controls, complete=complete)
         except asyncpg.DataError as error:
-            await self._narrow([*controls, *records], error)
+            if len(controls) + len(records) > 1:
+                await self._narrow(len(controls) + len(records))
+            else:
+                await self._single_out(controls, records, error, complete=complete)
         else:
             self._records_max = min(RECORDS_MAX, self._records_max * 2)
         return True
@@ -108,10 +113,10 @@ class ShardWriter:
         """Leave Kafka."""
         await self._source.stop()
 
-    async def _load(self) -> None:
+    async def _load(self, poison: Set[Coordinates] = frozenset(), refused: Set[Coordinates] = frozenset()) -> None:
         self._ledger = ShardLedger(self._connection, self._identity, self._number, self._reached)
         await self._ledger.open(self._epoch)
-        self._decider = BatchDecider(self._ledger, self._identity.shards, self._poison)
+        self._decider = BatchDecider(self._ledger, self._identity.shards, poison, refused)
         await self._decider.open()
         self._is_stopped = await self._ledger.is_stopped()
         self._waiting_ticks = []
@@ -174,7 +179,13 @@ class ShardWriter:
         if position != read:
             self._source.seek(position)
 
+    async def _go_on(self) -> None:
+        if await self._decider.go_on():
+            await self._append(self._ledger.head.position, Batch())
+
     async def _append(self, position: Position, batch: Batch) -> None:
+        causes = (entry.cause.at for entry in self._ledger.shard.results.entries)
+        self._attempted = [at for at in causes if at.topic is not Topic.PROGRAMME]
         await self._ledger.append(position, batch.rejected, batch.raw)
         self._committed_at = time.monotonic()
         self._reached("answered")
@@ -184,19 +195,49 @@ class ShardWriter:
             self._reached("before_hint")
             await self._source.commit_hint(position)
 
-    async def _narrow(self, records: list[Record], error: asyncpg.DataError) -> None:
-        """Halve the batch until the record that Postgres refuses stands alone; then it is a dead letter.
-
-        Raises:
-            asyncpg.DataError: no record brought it, so none can be set aside.
-        """
-        if not records:
-            raise error
-        if len(records) == 1:
-            self._poison.add(records[0].at)
-        self._records_max = max(1, len(records) // 2)
+    async def _narrow(self, records: int) -> None:
+        """Halve the batch, until the record that brings what Postgres refuses stands alone."""
+        self._records_max = max(1, records // 2)
         await self._load()
         self._source.seek(self._ledger.head.position)
+
+    async def _single_out(
+        self, controls: list[Record], records: list[Record], error: asyncpg.DataError, *, complete: bool
+    ) -> None:
+        """Set aside what Postgres refuses: an event that was parked and is decided now, or the record that stands alone.
+
+        Each parked event is tried before the record that only made it decidable, and all of them together after that.
+
+        Raises:
+            asyncpg.DataError: none of them brought it, so none can be set aside.
+        """
+        alone = {record.at for record in (*controls, *records)}
+        for poison, refused in _suspects(alone, self._attempted):
+            await self._load(poison, refused)
+            try:
+                await (self._make_batch(records, controls, complete=complete) if alone else self._go_on())
+            except asyncpg.DataError:
+                continue
+            names = [f"{at.topic}/{at.partition}/{at.offset}" for at in (*poison, *refused)]
+            log.warning("value refused by the database", shard=self._number, records=names)
+            return
+        raise error
+
+
+def _suspects(
+    alone: Set[Coordinates], attempted: Sequence[Coordinates]
+) -> Iterator[tuple[Set[Coordinates], Set[Coordinates]]]:
+    """What to set aside in turn: records that were just read, and parked events that were decided with them."""
+    parked = [at for at in dict.fromkeys(attempted) if at not in alone]
+    nothing: Set[Coordinates] = frozenset()
+    for at in parked:
+        yield nothing, {at}
+    if len(parked) > 1:
+        yield nothing, set(parked)
+    if alone:
+        yield alone, nothing
+    if alone and parked:
+        yield alone, set(parked)
 
 
 def _taken(controls: Sequence[Record], cut_at: int | None) -> int:

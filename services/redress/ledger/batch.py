@@ -1,7 +1,7 @@
 """What one batch writes: rows made of the results of a step, ready before the transaction begins."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -183,12 +183,13 @@ def parked_row(parked: Parked, raw: RawRecord) -> tuple[Any, ...]:
     )
 
 
-def forgotten(results: Results) -> list[tuple[BeneficiaryId, bytes]]:
+def forgotten(results: Results, parked_before: Container[Coordinates]) -> list[tuple[BeneficiaryId, bytes]]:
     """Events that were parked, therefore seen, and ended as dead letters."""
     return [
         (letter.event.data.beneficiary, identity(letter.event.source, letter.event.id))
         for letter in results.dead_letters
-        if letter.reason is DeadLetterReason.PARKED_TOO_LONG and not isinstance(letter.event.data, Control)
+        if (letter.reason is DeadLetterReason.PARKED_TOO_LONG or letter.at in parked_before)
+        and not isinstance(letter.event.data, Control)
     ]
 
 
@@ -234,7 +235,7 @@ class BatchRows:
         people = [shard.beneficiaries[person] for person in sorted(found.people)]
         self._add("put_states", columns(state_row(p, spilled.get(p.id, 0), numbering) for p in people))
         self._add("spill_seen", columns(moved_out))
-        self._add("unspill", columns(forgotten(results)))
+        self._add("unspill", columns(forgotten(results, parked_before)))
         self._add(
             "put_redemptions",
             columns(

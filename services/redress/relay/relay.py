@@ -35,12 +35,15 @@ from redress.relay.events import MARKER, EventWriter, Outgoing
 GROUP_ENTRIES_MAX = 2_000
 """Entries of a group, one batch more at most: enough that a Kafka transaction's 30 ms do not count."""
 GROUP_BATCHES_MAX = 200
+"""Batches of a group: an idle ledger has many without entries, and each still has its marker."""
 IDLE_SECONDS = 0.02
 """Pause when there is nothing to publish: a part of the way from a request to its decision."""
 HINT_SECONDS = 5
 """How often the hint in Postgres moves: what a new owner reads at most."""
 READ_MS = 1_000
+"""How long one fetch waits for markers."""
 STOP_SECONDS_MAX = 5
+"""How long a producer may take to stop: it would wait for a Kafka that is away for as long as that lasts."""
 TRANSACTION_MS = 60_000
 """After so long Kafka ends a transaction of a relay that hangs, so that read_committed readers go on."""
 
@@ -163,8 +166,8 @@ class Relay:
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka, isolation_level="read_committed", auto_offset_reset="none"
         )
-        await consumer.start()
         try:
+            await consumer.start()
             begin = (await consumer.beginning_offsets([partition]))[partition]
             end = (await consumer.end_offsets([partition]))[partition]
             consumer.assign([partition])
@@ -188,8 +191,8 @@ class Relay:
             linger_ms=0,
             max_batch_size=512 * 1024,
         )
-        await producer.start()
         try:
+            await producer.start()
             yield producer
         finally:
             # Where it was fenced, or Kafka is away, its transaction is aborted either way.

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     api_algorithm: Literal["EdDSA", "RS256"] = "EdDSA"
     api_public_key: str | None = None
     """PEM text, or the path of a file that holds it. None: the key of the local stack."""
-    api_connections: int = Field(default=24, ge=8, le=1_000)
+    api_connections: int = Field(default=32, ge=12, le=1_000)
 
     @classmethod
     def settings_customise_sources(

@@ -15,9 +15,9 @@ order by last.batch desc
 limit 1;
 
 -- set_aside: records that Postgres refused; control records are reported by one shard for all
-select topic, record_partition, record_offset
+select topic, record_partition, record_offset, detail
 from redress.dead_letter
-where (shard = $1 or topic = 'redress.programme') and detail = $2;
+where (shard = $1 or topic = 'redress.programme') and detail = any($2::text[]);
 
 -- erased_letters: dead letters whose bytes were erased
 select topic, record_partition, record_offset, erased_at

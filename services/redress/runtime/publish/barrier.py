@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from redress.domain.event import Topic
 from redress.intake.worker import AWAY, Servers
@@ -136,7 +135,7 @@ class LedgerProgress:
             )
             try:
                 await consumer.start()
-            except (KafkaError, OSError):
+            except BaseException:
                 await consumer.stop()
                 raise
             self._consumer = consumer
