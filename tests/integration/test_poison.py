@@ -210,7 +210,9 @@ async def test_a_record_that_postgres_refused_is_set_aside_again_by_a_recovery(
         await ledger.send_all([*bad, *good])
         await ledger.settled()
         assert await ledger.database.fetchval("select count(*) from redress.parked") == 4
-        await ledger.send_all([events.issued(OTHER), events.tick(START + 2 * DAY)])
+        await ledger.send_all([events.issued(OTHER)])
+        await ledger.settled()
+        await ledger.send_all([events.tick(START + 2 * DAY)])
         await ledger.settled()
         await relayed(ledger)
 

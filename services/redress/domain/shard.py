@@ -60,7 +60,7 @@ class Shard:
     deadlines: list[Deadline] = field(default_factory=list)
     """A heap; an entry whose hold has ended meanwhile is passed over when it comes up."""
     refused: AbstractSet[Coordinates] = frozenset()
-    """Parked events that cannot be booked, whatever is decided on them: the ledger's store refuses a value of theirs."""
+    """Parked events that cannot be booked, whatever is decided: the ledger's store refuses a value of theirs."""
     results: Results = field(default_factory=Results)
 
     def clock(self, x: Instant) -> Instant:

@@ -151,6 +151,8 @@ class ShardWriter:
         shard = self._ledger.shard
         if records or not shard.system_clock or shard.now is None:
             return False
+        if self._records_max < RECORDS_MAX:
+            return False  # a batch of one tick would never let what stands behind it come
         if time.monotonic() - self._committed_at >= IDLE_SECONDS_MAX:
             return False
         return self._decider.moves_clock_only(controls)
@@ -204,9 +206,9 @@ class ShardWriter:
     async def _single_out(
         self, controls: list[Record], records: list[Record], error: asyncpg.DataError, *, complete: bool
     ) -> None:
-        """Set aside what Postgres refuses: an event that was parked and is decided now, or the record that stands alone.
+        """Set aside what Postgres refuses: an event that was parked and is decided now, or the record standing alone.
 
-        Each parked event is tried before the record that only made it decidable, and all of them together after that.
+        Each parked event is tried before the record, which may only have made it decidable.
 
         Raises:
             asyncpg.DataError: none of them brought it, so none can be set aside.
@@ -220,6 +222,7 @@ class ShardWriter:
                 continue
             names = [f"{at.topic}/{at.partition}/{at.offset}" for at in (*poison, *refused)]
             log.warning("value refused by the database", shard=self._number, records=names)
+            self._records_max = min(RECORDS_MAX, self._records_max * 2)
             return
         raise error
 

@@ -6,7 +6,7 @@ because everything that was not acknowledged is sent again from its first record
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -90,19 +90,13 @@ class Delivery:
 
     async def _await_oldest(self) -> None:
         await self._send_unsent()
-        waiting = set(self._under_way[0].sent or ())
-        while waiting:
-            _, still = await asyncio.wait(waiting, timeout=SILENCE_SECONDS)
-            if len(still) == len(waiting):
-                self._tell("Kafka acknowledges nothing; still trying")
-            waiting = still
         for future in self._under_way[0].sent or ():
-            future.result()
+            await future
 
-    async def _persist(self, step: Callable[[], Awaitable[None]]) -> None:
+    async def _persist(self, step: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
-                await step()
+                await self._patiently(step())
             except KafkaError as error:
                 if self._reconnects >= RECONNECTS_MAX:
                     raise
@@ -111,6 +105,17 @@ class Delivery:
                 await self._reconnect()
             else:
                 return
+
+    async def _patiently(self, step: Coroutine[Any, Any, None]) -> None:
+        """Kafka's client tries again by itself for as long as it takes, and says nothing: so this does."""
+        task = asyncio.ensure_future(step)
+        try:
+            while not (await asyncio.wait({task}, timeout=SILENCE_SECONDS))[0]:
+                self._tell("Kafka acknowledges nothing; still trying")
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        task.result()
 
     async def _reconnect(self) -> None:
         for work in self._under_way:
