@@ -282,9 +282,8 @@ _DUE: Final = """
 select case
     when exists (select from redress.lot where lot.shard = head.shard and status = 'open' and valid_until <= head.now)
     then format('shard %s has a lot to lapse', shard)
-    when exists (select from redress.redemption as r where r.shard = head.shard and status = 'held'
-                 and expires_at + interval '60 s' <= head.now)
-    then format('shard %s has a hold to release', shard)
+    when falling_due
+    then format('shard %s has more that fell due with its last tick', shard)
     when exists (select from redress.parked as p where p.shard = head.shard
                  and parked_at + make_interval(secs => $1) <= head.now)
     then format('shard %s has a parking to end', shard)

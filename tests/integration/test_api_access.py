@@ -120,7 +120,7 @@ async def test_metrics_tell_of_requests_and_of_the_ledger(stack: Stack, database
         await api.ledger.send_all([*events.begin(), events.welcomed(ANN)[0]])
         await api.ledger.send_raw("redress.redemption", 0, None, b"no event")
         await api.ledger.settled()
-        await api.post("/v1/redemptions", request(events, ANN, "r-1", 10))
+        await api.post("/v1/redemptions?wait_ms=30000", request(events, ANN, "r-1", 10))
         text = (await api.client.get("/metrics")).text
 
     assert "redress_ledger_up 1.0" in text

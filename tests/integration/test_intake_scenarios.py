@@ -6,11 +6,9 @@ import pytest
 
 from redress.domain.event import Topic
 from redress.runtime.local import Stack
-from tests.harness.events import SECOND, Events
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger, Sent, chunks
-from tests.oracle import instant
 from tests.oracle.event import TICKED
 from tests.oracle.scenario import Scenario
 
@@ -31,12 +29,10 @@ async def test_a_scenario_ends_as_the_oracle_says(
 
 
 async def test_all_records_fed_again_append_nothing(stack: Stack, database: str, topic_prefix: str) -> None:
-    # given a ledger that has taken a whole scenario, and a last tick after it: the same tick once more lets fall due
-    # what a late request made meanwhile, as the next one would
+    # given a ledger that has taken a whole scenario
     events = list(Scenario(Random(4), events=700, beneficiaries=20))
-    last = max(instant.read(event["data"]["now"]) for _, event in events if event["type"] == TICKED)
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
-        await ledger.send_all([*events, Events().tick(last + SECOND)])
+        await ledger.send_all(events)
         await ledger.settled()
         before = await _figures(ledger)
         assert before["entries"]

@@ -235,7 +235,7 @@ class Oracle:
     def _tick(self, tick: Event) -> None:
         now = instant.read(tick.data["now"])
         if self.books.now is not None:
-            if now < self.books.now:
+            if now <= self.books.now:
                 return
             if self._has_system_clock and now > self.books.now + DAY_US:
                 self._dead_letter(tick, "invalid")

@@ -50,9 +50,12 @@ CONTROL_REPORTER = 0
 
 
 def take_tick(shard: Shard, event: Event, data: ClockTicked) -> bool:
-    """Move the clock; whether the tick counts. An older one has no effect; what falls due is `fall_due`'s."""
+    """Move the clock; whether it moved. What falls due is `fall_due`'s.
+
+    A tick that is not later has no effect: so all that was ever read can be fed again, the last tick included.
+    """
     if shard.now is not None:
-        if data.now < shard.now:
+        if data.now <= shard.now:
             return False
         if shard.system_clock and data.now > shard.now + FACT_TOLERANCE:
             _report_control(shard, event, Dead(DeadLetterReason.INVALID, "data.now: more than 24 h ahead of the clock"))

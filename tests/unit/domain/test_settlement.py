@@ -390,7 +390,8 @@ def test_a_hold_times_out_a_minute_after_its_end(anna: Given) -> None:
 def test_a_hold_that_was_over_when_it_was_made_times_out_with_the_next_tick(anna: Given) -> None:
     anna.publishes(replace(KR, version=2, reservation_ttl_seconds=60))
     anna.requested("R1", 15_000, x="01-31 23:57").accepted("reserved 15000")
-    then = anna.tick("02-01")
+    assert not anna.tick("02-01").entries  # fed once more: time has not moved
+    then = anna.tick("02-01 00:00:01")
     then.accepted("released 15000")
     assert then.times == [at("01-31 23:58")]
 
