@@ -105,6 +105,9 @@ def _passes(tests: list[str], tree: Path) -> bool:
         )
     except subprocess.TimeoutExpired:
         return False
+    if ended.returncode == 1:
+        failed = [line for line in ended.stdout.decode(errors="replace").splitlines() if line.startswith("FAILED")]
+        sys.stdout.write("".join(f"    {line}\n" for line in failed))
     if ended.returncode not in (0, 1):
         sys.stderr.buffer.write(ended.stdout[-2_000:])
         raise RuntimeError(f"pytest ended with {ended.returncode}: is a test of bugs.toml gone?")

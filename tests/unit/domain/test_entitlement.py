@@ -45,6 +45,14 @@ def test_a_grant_is_refused_where_another_of_the_programme_stands(opened: Given)
     assert opened.shard.programmes[KR.programme].waves[opened.lot(wave="w2").key.wave].count.refused == 1
 
 
+def test_already_granted_comes_before_already_entitled(opened: Given) -> None:
+    opened.opens("w2")
+    opened.granted()
+    opened.withdrawn()
+    opened.granted("w2")
+    opened.granted().refused(Reason.ALREADY_GRANTED)
+
+
 @shows("eligibility.granted accepted")
 def test_a_refused_grant_counts_as_none_once_the_other_is_withdrawn(opened: Given) -> None:
     opened.opens("w2")

@@ -177,6 +177,32 @@ def test_an_expired_lot_is_extended_beyond_now_or_not_at_all(anna: Given) -> Non
     anna.extends(at("04-20", 1)).accepted("expiry_reversed 20000 available")
 
 
+# What a lot counts
+
+
+def counts(given: Given) -> tuple[int, int]:
+    lot = given.lot(programme="eu", benefit="ride")
+    return lot.vouchers_open, lot.vouchers_held
+
+
+def test_a_lot_counts_its_vouchers_with_something_left_and_those_with_a_hold(opened: Given) -> None:
+    opened.granted(programme="eu")
+    opened.tick("01-15 10:00")
+    assert counts(opened) == (0, 0)
+    opened.issued(programme="eu")
+    assert counts(opened) == (1, 0)
+    opened.requested("R1", 2_000, programme="eu")
+    assert counts(opened) == (1, 1)
+    opened.captured("R1", 1_500, programme="eu")
+    assert counts(opened) == (1, 0)
+    opened.recorded("R2", 500, programme="eu")
+    assert counts(opened) == (0, 0)
+    opened.reversed("R2", programme="eu")
+    assert counts(opened) == (1, 0)
+    opened.tick("04-16")
+    assert counts(opened) == (1, 0), "what the lot took stands on the voucher still"
+
+
 # The closed-lot rule
 
 

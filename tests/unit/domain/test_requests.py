@@ -266,7 +266,7 @@ def test_what_was_honoured_without_cover_does_not_count(limited: Given) -> None:
 
 
 def test_orders_of_other_programmes_do_not_count(limited: Given) -> None:
-    limited.publishes(EU)
+    limited.publishes(replace(EU, vouchers_per_order=2))
     limited.opens(programme="eu")
     limited.granted(programme="eu")
     limited.issued(programme="eu")

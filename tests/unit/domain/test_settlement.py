@@ -400,7 +400,7 @@ def test_holds_time_out_in_order_of_their_end_then_of_beneficiary_programme_and_
     anna.granted(who=BORA, programme="eu")
     anna.issued(who=BORA, programme="eu")
     ride = voucher("ride", who=BORA, programme="eu")
-    anna.requested("R3", 100)
+    anna.requested("A1", 100)
     for redemption in ("R2", "R1"):
         anna.requested(redemption, 100, programme="eu")
         anna.requested(redemption, (ride, 100), programme="eu", who=BORA)
@@ -413,7 +413,7 @@ def test_holds_time_out_in_order_of_their_end_then_of_beneficiary_programme_and_
         ("0", "R2"),
         ("6", "R1"),
         ("6", "R2"),
-        ("6", "R3"),
+        ("6", "A1"),
         ("6", "R0"),
     ]
 
