@@ -57,6 +57,8 @@ def prepare_template(dsn: str) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run in a shell's background ignores Ctrl-C, and so would the processes that tests start, and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     given = getattr(config, "workerinput", None)
     if given is not None:  # an xdist worker
         config.stash[RUN_FOLDER] = Path(given["redress_run_folder"])

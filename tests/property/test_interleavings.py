@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from redress.contracts.fingerprint import fingerprint
 from tests.oracle import event, instant
 from tests.oracle.instant import DAY_US, SECOND_US
 from tests.oracle.scenario import ELIGIBILITY_TOPIC, ISSUANCE_TOPIC, PROGRAMME_TOPIC, REDEMPTION_TOPIC
@@ -469,10 +470,14 @@ class Interleavings(RuleBasedStateMachine):
         invariants.check_entries(self.twin.shard, results.entries)
 
     def _is_remembered(self, envelope: Envelope) -> bool:
-        """Whether an event was decided or is parked: the entries and what is parked say so, not the memory itself."""
-        entered = {entry.cause.id for entry in self.twin.entries}
-        parked = {parked.event.id for parked in self.twin.shard.parked.values()}
-        return envelope["type"] != event.TICKED and envelope["id"] in entered | parked
+        """Whether an event was decided or is parked: the entries and what is parked say so, not the memory itself.
+
+        With this very content: a corrected one may have come under its id, after it was dead-lettered itself.
+        """
+        content = fingerprint(envelope["type"], envelope["source"], envelope["partitionkey"], envelope["data"])
+        entered = {(entry.cause.id, entry.cause.fingerprint) for entry in self.twin.entries}
+        parked = {(parked.event.id, parked.event.fingerprint) for parked in self.twin.shard.parked.values()}
+        return envelope["type"] != event.TICKED and (envelope["id"], content) in entered | parked
 
 
 def _benefit(programme: str, benefit: int) -> str:
