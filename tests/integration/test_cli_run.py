@@ -23,6 +23,7 @@ from tests.harness.command import Command, environment_of
 
 SYSTEM = LedgerIdentity("live", 2, "system", 86_400)
 WAIT_SECONDS_MAX = 60
+POLL_SECONDS = 0.1
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def redress(
 async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while not await holds():  # noqa: ASYNC110 - nothing here could set an event: the server knows
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def owners(database: str) -> set[str | None]:
