@@ -2,7 +2,6 @@
 
 import json
 from hashlib import sha256
-from uuid import UUID
 
 from redress.domain.accounts import ISSUED_UNCLAIMED
 from redress.domain.entry import Cause, Entry, Line, LotKey, Outcome
@@ -10,8 +9,8 @@ from redress.domain.event import Coordinates, Granted, Standing, Topic
 from redress.domain.ids import BeneficiaryId, BenefitCode, Instant, ProgrammeCode, VoucherId, WaveCode
 from redress.ledger.digest import GENESIS, body_hash, chain
 
-PERSON = BeneficiaryId(UUID("8d3b2a76-1c1e-4c8e-9a50-6a0a4a3f9e11"))
-VOUCHER = VoucherId(UUID("8d3b2a76-1c1e-8aae-b119-65df5620d12e"))
+PERSON = BeneficiaryId("8d3b2a76-1c1e-4c8e-9a50-6a0a4a3f9e11")
+VOUCHER = VoucherId("8d3b2a76-1c1e-8aae-b119-65df5620d12e")
 LOT = LotKey(ProgrammeCode("p"), WaveCode("w"), BenefitCode("travel"))
 
 

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from typing import Any, Final
-from uuid import UUID
 
 import orjson
 
@@ -52,7 +51,7 @@ class Answers:
         Raises:
             ProblemError: the key was used with another body; or the database is away.
         """
-        shard, person = self.shard_of(cause), UUID(cause.beneficiary)
+        shard, person = self.shard_of(cause), cause.beneficiary
         async with self._reader.through(self._reader.gates.answer) as connection:
             row = await connection.fetchrow(query("standing"), shard, person)
             if row is None:
@@ -109,7 +108,7 @@ def key_reused() -> ProblemError:
     )
 
 
-async def _seen(connection: Connection, shard: int, person: UUID, row: Any, who: bytes) -> bytes | None:
+async def _seen(connection: Connection, shard: int, person: str, row: Any, who: bytes) -> bytes | None:
     """The short fingerprint under which an event was seen; None: it was not."""
     packed = row["seen"] or b""
     for at in range(0, len(packed), _WIDTH):

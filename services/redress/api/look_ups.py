@@ -2,7 +2,6 @@
 
 from functools import partial
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -13,7 +12,7 @@ from redress.api.problems import Kind, ProblemError
 from redress.api.queries import query
 from redress.contracts import scalars as s
 from redress.domain.beneficiary import RedemptionStatus, Voucher
-from redress.domain.ids import NEIGHBOURHOOD_BYTES
+from redress.domain.ids import neighbourhood
 from redress.finance.people import EntryView, LineView, RedemptionView, load_history, load_redemptions, shard_of
 from redress.ledger.connection import Connection
 
@@ -131,11 +130,9 @@ async def get_redemption(
     return json_response(_redemption(found[0], beneficiary))
 
 
-async def _find(api: Api, connection: Connection, wanted: UUID) -> tuple[Any, Voucher]:
+async def _find(api: Api, connection: Connection, wanted: str) -> tuple[Any, Voucher]:
     """The voucher with the row it stands in."""
-    head = wanted.bytes[:NEIGHBOURHOOD_BYTES]
-    first, last = (UUID(bytes=head + fill * (16 - NEIGHBOURHOOD_BYTES)) for fill in (b"\x00", b"\xff"))
-    for row in await connection.fetch(query("neighbours"), first, last):
+    for row in await connection.fetch(query("neighbours"), *neighbourhood(wanted)):
         found = await api.book.with_book(connection, partial(find_voucher, wanted, row))
         if found is not None:
             return row, found
@@ -152,9 +149,9 @@ def _concerns(line: LineView, voucher: Voucher) -> bool:
 def _is_about(entry: EntryView, voucher: Voucher) -> bool:
     """Whether the entry's event named the voucher, or was about its lot, or its person's place in the wave."""
     about = entry.about or {}
-    if about.get("voucher") == str(voucher.id) or all(about.get(n) == v for n, v in voucher.lot._asdict().items()):
+    if about.get("voucher") == voucher.id or all(about.get(n) == v for n, v in voucher.lot._asdict().items()):
         return True
-    if any(line.get("voucher") == str(voucher.id) for line in about.get("lines", ())):
+    if any(line.get("voucher") == voucher.id for line in about.get("lines", ())):
         return True
     eligibility = entry.type.startswith("redress.eligibility.")
     return eligibility and (about.get("programme"), about.get("wave")) == (voucher.lot.programme, voucher.lot.wave)
@@ -189,7 +186,7 @@ def _entry(shard: int, entry: EntryView) -> dict[str, Any]:
     }
 
 
-def _redemption(view: RedemptionView, beneficiary: UUID) -> dict[str, Any]:
+def _redemption(view: RedemptionView, beneficiary: str) -> dict[str, Any]:
     return {
         "programme": view.programme,
         "redemption": view.redemption,

@@ -1,7 +1,6 @@
 """One person's entitlements and vouchers, from one row. Source: RULES section 6, "Status shown"."""
 
 from typing import Any
-from uuid import UUID
 
 from redress.api.lot_book import Book, BookedLot
 from redress.contracts.instants import format_instant
@@ -16,7 +15,7 @@ from redress.ledger.packing import unpack_grants, unpack_vouchers
 View = dict[str, Any]
 
 
-def beneficiary_view(beneficiary: UUID, shard: int, row: Any, book: Book) -> View:
+def beneficiary_view(beneficiary: str, shard: int, row: Any, book: Book) -> View:
     """What a person has; the same for one unknown as for one without entitlement."""
     person = _person(beneficiary, row, book) if row is not None else Beneficiary(BeneficiaryId(beneficiary))
     return {
@@ -30,7 +29,7 @@ def beneficiary_view(beneficiary: UUID, shard: int, row: Any, book: Book) -> Vie
     }
 
 
-def find_voucher(wanted: UUID, row: Any, book: Book) -> Voucher | None:
+def find_voucher(wanted: str, row: Any, book: Book) -> Voucher | None:
     """The voucher, if it is one of the row's person."""
     found = _person(row["beneficiary"], row, book).vouchers.get(wanted)  # type: ignore[call-overload]
     return found if found is not None and found.issued else None
@@ -65,7 +64,7 @@ def voucher_view(voucher: Voucher, lot: BookedLot) -> View:
     }
 
 
-def _person(beneficiary: UUID, row: Any, book: Book) -> Beneficiary:
+def _person(beneficiary: str, row: Any, book: Book) -> Beneficiary:
     person = Beneficiary(BeneficiaryId(beneficiary))
     unpack_grants(row["grants"], person, book.numbering)
     unpack_vouchers(row["vouchers"], person, book.numbering)

@@ -3,7 +3,6 @@
 import time
 from typing import Annotated, Any, Final
 from urllib.parse import quote
-from uuid import UUID
 
 from fastapi import APIRouter, Body, Header, Query, Response
 from pydantic import BaseModel, ValidationError
@@ -189,7 +188,7 @@ async def claim_voucher(
     traceparent: Trace = None,
 ) -> Response:
     """Publishes `redress.voucher.claimed.v1`: where the terms ask for it, a voucher is claimed before it is used."""
-    event = _event(events.VoucherClaimed, body, voucher=str(v))
+    event = _event(events.VoucherClaimed, body, voucher=v)
     return await _ask(api, caller, event, body.beneficiary, idempotency_key, wait_ms, traceparent, f"/v1/vouchers/{v}")
 
 
@@ -197,16 +196,14 @@ async def _ask(
     api: Api,
     caller: Caller,
     event: s.InEvent,
-    beneficiary: UUID,
+    beneficiary: str,
     key: str,
     wait_ms: int,
     traceparent: str | None,
     at: str,
 ) -> Response:
     began = time.perf_counter()
-    order = Order(
-        event, str(beneficiary), source_of(api.identity.name, caller.subject), key, valid_traceparent(traceparent)
-    )
+    order = Order(event, beneficiary, source_of(api.identity.name, caller.subject), key, valid_traceparent(traceparent))
     decision = await api.redeemer.ask(order, wait_ms / 1000)
     name = type(event).__name__
     if decision is None:
@@ -229,5 +226,5 @@ def _event(model: type[s.InEvent], body: BaseModel, **from_path: str) -> s.InEve
         raise ProblemError(Kind.INVALID, "the body is not as it must be", errors=wrong) from None
 
 
-def _redemption_path(redemption: str, beneficiary: UUID, programme: str) -> str:
+def _redemption_path(redemption: str, beneficiary: str, programme: str) -> str:
     return f"/v1/redemptions/{quote(redemption, safe='')}?beneficiary={beneficiary}&programme={programme}"

@@ -103,9 +103,9 @@ def redemption_command(redemption: RedemptionId, *, beneficiary: OfBeneficiary, 
     _show_history(history)
 
 
-def _uuid(text: str, name: str) -> UUID:
+def _uuid(text: str, name: str) -> str:
     try:
-        return UUID(text)
+        return str(UUID(text))
     except ValueError:
         raise WrongUseError(f"{name}: not a UUID") from None
 
@@ -148,7 +148,7 @@ def _show_vouchers(vouchers: list[VoucherView]) -> None:
     for v in vouchers:
         lot = f"{v.programme}/{v.wave}/{v.benefit}"
         amounts = [show_amount(getattr(v, name)) for name in numbers]
-        table.add_row(str(v.voucher), lot, v.service, v.status, *amounts, show_instant(v.valid_until))
+        table.add_row(v.voucher, lot, v.service, v.status, *amounts, show_instant(v.valid_until))
     write_table(table)
 
 
@@ -188,7 +188,7 @@ def _show_history(history: list[EntryView]) -> None:
             table.add_row(*head, "", "", "", "", "", cause)
         for number, line in enumerate(entry.lines):
             first = head if number == 0 else ["", show_instant(line.effective_at), "", ""]
-            what = str(line.voucher) if line.voucher else f"{line.programme}/{line.wave}/{line.benefit}"
+            what = line.voucher or f"{line.programme}/{line.wave}/{line.benefit}"
             movement = f"{line.movement} (by lot)" if line.by_lot else line.movement
             moved = (movement, show_amount(line.amount), line.debit, line.credit, what)
             table.add_row(*first, *moved, cause if number == 0 else "")

@@ -1,7 +1,6 @@
 """One example per type of event, as they follow each other in a programme. They are published with the schemas."""
 
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -12,7 +11,7 @@ from redress.domain import ids, terms
 
 PROGRAMME = ids.ProgrammeCode("relief-2026")
 WAVE = ids.WaveCode("first")
-BENEFICIARY = ids.BeneficiaryId(UUID("3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f"))
+BENEFICIARY = ids.BeneficiaryId("3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f")
 REDEMPTION = ids.RedemptionId("r-7f3a91")
 ORDER = ids.OrderId("o-7f3a")
 TRAVEL = ids.BenefitCode("travel")

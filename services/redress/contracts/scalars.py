@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from functools import cache
 from importlib.resources import files
 from typing import Annotated, Any
-from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -64,21 +63,6 @@ class Out(BaseModel):
     """Data of an event that goes out: a consumer ignores fields it does not know (they may be added)."""
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, hide_input_in_errors=True)
-
-
-class _UuidText:
-    """Lower-case UUID text of one pattern on the wire, `UUID` in Python; all of it checked in native code."""
-
-    def __init__(self, pattern: str) -> None:
-        self._text = core_schema.str_schema(pattern=pattern, strict=True)
-
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from_text = core_schema.chain_schema([self._text, core_schema.uuid_schema(strict=False)])
-        to_text = core_schema.to_string_ser_schema(when_used="json")
-        return core_schema.json_or_python_schema(from_text, from_text, serialization=to_text)
-
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return {**handler(self._text), "format": "uuid"}
 
 
 class _InstantText:
@@ -195,17 +179,19 @@ Source = Annotated[
 ]
 Ledger = Annotated[str, Field(pattern=LEDGER_PATTERN, description="Name of the ledger.", examples=["main"])]
 Beneficiary = Annotated[
-    UUID,
-    _UuidText(UUID4_PATTERN),
+    str,
     Field(
+        pattern=UUID4_PATTERN,
+        json_schema_extra={"format": "uuid"},
         description="Random reference to a person: lower-case UUID version 4.",
         examples=["3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f"],
     ),
 ]
 Voucher = Annotated[
-    UUID,
-    _UuidText(UUID_PATTERN),
+    str,
     Field(
+        pattern=UUID_PATTERN,
+        json_schema_extra={"format": "uuid"},
         description="Id of the voucher, computed (UUID version 8). Any other UUID is the id of no voucher, "
         "which the ledger says in its answer.",
     ),

@@ -1,6 +1,6 @@
 """What one shard knows of one beneficiary: grants, vouchers, redemptions and parked events."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from redress.domain.accounts import Account, Movement
@@ -18,6 +18,7 @@ from redress.domain.ids import (
     WaveCode,
 )
 from redress.domain.seen import Seen
+from redress.domain.value import value
 
 MAX_PARKED = 100
 """Parked events of one beneficiary: more are dead-lettered at once (RULES section 8)."""
@@ -34,6 +35,7 @@ VOUCHER_ACCOUNTS = (
     Account.REVOKED,
 )
 """The accounts a voucher's own amounts stand in; they sum to its face once issued."""
+_NOTHING = dict.fromkeys(VOUCHER_ACCOUNTS, 0)
 
 UNCOVERED = (Movement.EXCEPTION, Movement.EXCEPTION_REVERSED)
 """Movements that do not touch the voucher's own amounts: nothing of it was spent."""
@@ -70,7 +72,7 @@ class Voucher:
 
     id: VoucherId
     lot: LotKey
-    amounts: dict[Account, int] = field(default_factory=lambda: dict.fromkeys(VOUCHER_ACCOUNTS, 0))
+    amounts: dict[Account, int] = field(default_factory=_NOTHING.copy)
     last: Instant = FAR_PAST
     """Effective time of its last line."""
     version: int = 0
@@ -111,7 +113,19 @@ class Voucher:
 
     def copy(self) -> "Voucher":
         """A copy to try lines on."""
-        return replace(self, amounts=self.amounts.copy())
+        return Voucher(
+            self.id,
+            self.lot,
+            self.amounts.copy(),
+            self.last,
+            self.version,
+            self.issued,
+            self.claimed,
+            self.declined,
+            self.revoked,
+            self.withdrawn,
+            self.withdrawn_amount,
+        )
 
     def apply(self, line: Line) -> None:
         """Move the line's amount between the voucher's own accounts; a line by the lot only moves its time."""
@@ -162,7 +176,7 @@ class RedemptionLine:
         return self.exception - self.exception_reversed
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Request:
     """The request a redemption was first known by, and its answer."""
 

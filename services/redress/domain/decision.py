@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from redress.domain.booking import Booking
 from redress.domain.entry import DeadLetterReason, Line, LotClosing, Outcome, Reason
 from redress.domain.ids import Instant, ProgrammeCode, WaveCode
+from redress.domain.value import value
 
 
 @dataclass(slots=True)
@@ -19,14 +20,14 @@ class Draft:
     lot_closing: LotClosing | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Park:
     """The event waits: for something of the programme topic (`wakes_on`) or of its beneficiary (None)."""
 
     wakes_on: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Dead:
     """The event cannot be taken; `detail` names field and rule, never a value."""
 

@@ -15,6 +15,7 @@ from redress.domain.ids import (
     VoucherId,
     WaveCode,
 )
+from redress.domain.value import value
 
 
 class Outcome(StrEnum):
@@ -102,14 +103,14 @@ class Line:
         return None if self.promised else self.voucher
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Lapsed:
     """The clock's doing: a lot reached its end."""
 
     lot: LotKey
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class TimedOut:
     """The clock's doing: a hold ran out."""
 
@@ -121,7 +122,7 @@ class TimedOut:
 Happening = Data | Lapsed | TimedOut
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Cause:
     """The event an entry was made from; for what fell due, the tick."""
 
@@ -133,7 +134,7 @@ class Cause:
     traceparent: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LotClosing:
     """When a lot's change counts: `booked_at` for its lines, `closed_at` as its end (None for an extension).
 

@@ -3,7 +3,6 @@
 `redress.contracts` translates to and from the wire form. Field names are the wire's; instants are `Instant`.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from redress.domain.ids import (
@@ -18,6 +17,7 @@ from redress.domain.ids import (
     WaveCode,
 )
 from redress.domain.terms import Terms
+from redress.domain.value import value
 
 
 class Topic(StrEnum):
@@ -51,7 +51,7 @@ class Scope(StrEnum):
     PARTIAL = "partial"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Expected:
     """What the operator expects of a wave, to be held against what was granted."""
 
@@ -59,14 +59,14 @@ class Expected:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ProgrammePublished:
     """`redress.programme.published.v1`."""
 
     terms: Terms
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class WaveOpened:
     """`redress.wave.opened.v1`; `valid_until` is exclusive."""
 
@@ -79,7 +79,7 @@ class WaveOpened:
     roster_sha256: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LotExtended:
     """`redress.lot.extended.v1`."""
 
@@ -90,7 +90,7 @@ class LotExtended:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class LotRevoked:
     """`redress.lot.revoked.v1`."""
 
@@ -100,14 +100,14 @@ class LotRevoked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ClockTicked:
     """`redress.clock.ticked.v1`."""
 
     now: Instant
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Granted:
     """`redress.eligibility.granted.v1`: decided."""
 
@@ -117,7 +117,7 @@ class Granted:
     standing: Standing
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Enrolled:
     """`redress.eligibility.enrolled.v1`: a former member has joined again."""
 
@@ -126,7 +126,7 @@ class Enrolled:
     beneficiary: BeneficiaryId
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Withdrawn:
     """`redress.eligibility.withdrawn.v1`."""
 
@@ -136,7 +136,7 @@ class Withdrawn:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reinstated:
     """`redress.eligibility.reinstated.v1`."""
 
@@ -146,7 +146,7 @@ class Reinstated:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class IssuedVoucher:
     """One voucher of an issue."""
 
@@ -155,7 +155,7 @@ class IssuedVoucher:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Issued:
     """`redress.voucher.issued.v1`: decided. All benefits of the wave at once."""
 
@@ -165,7 +165,7 @@ class Issued:
     vouchers: tuple[IssuedVoucher, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class VoucherRevoked:
     """`redress.voucher.revoked.v1`."""
 
@@ -175,7 +175,7 @@ class VoucherRevoked:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Claimed:
     """`redress.voucher.claimed.v1`."""
 
@@ -185,7 +185,7 @@ class Claimed:
     channel: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Declined:
     """`redress.voucher.declined.v1`."""
 
@@ -195,7 +195,7 @@ class Declined:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Spend:
     """One line of a redemption: so much of one voucher."""
 
@@ -203,7 +203,7 @@ class Spend:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Requested:
     """`redress.redemption.requested.v1`: decided; the one request."""
 
@@ -216,7 +216,7 @@ class Requested:
     lines: tuple[Spend, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Captured:
     """`redress.redemption.captured.v1`."""
 
@@ -226,7 +226,7 @@ class Captured:
     lines: tuple[Spend, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Released:
     """`redress.redemption.released.v1`."""
 
@@ -236,7 +236,7 @@ class Released:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Recorded:
     """`redress.redemption.recorded.v1`: honoured at a checkout without asking first."""
 
@@ -249,7 +249,7 @@ class Recorded:
     lines: tuple[Spend, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reversed:
     """`redress.redemption.reversed.v1`; `lines` is empty for a whole order."""
 
@@ -270,7 +270,7 @@ Personal = Granted | Issued | Requested | PersonalFact
 Data = Control | Personal
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Coordinates:
     """Where a record stands: `topic` without the prefix of an installation."""
 
@@ -279,7 +279,7 @@ class Coordinates:
     offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Event:
     """One event as read. Immutable, identified by `source` and `id` within its partition key.
 

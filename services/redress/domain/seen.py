@@ -1,11 +1,15 @@
 """Which events were taken: short digests, so that a duplicate is found without a table of random ids."""
 
+from functools import lru_cache
 from hashlib import sha256
 
 ID_BYTES = 8
 FINGERPRINT_BYTES = 4
+BATCH_EVENTS = 2**13
+"""How many identities are kept: those of a batch, which asks for each three times."""
 
 
+@lru_cache(maxsize=BATCH_EVENTS)
 def identity(source: str, event_id: str) -> bytes:
     """8 bytes of SHA-256 over source and id: who an event is, within its partition key."""
     return sha256(f"{source}\n{event_id}".encode()).digest()[:ID_BYTES]

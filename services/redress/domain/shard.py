@@ -9,12 +9,13 @@ from redress.domain.event import Coordinates, Event
 from redress.domain.ids import UNKNOWN_WAVE, BeneficiaryId, Instant, ProgrammeCode, RedemptionId, WaveCode
 from redress.domain.lot import Lot
 from redress.domain.programme import Programme, Wave
+from redress.domain.value import value
 
 Deadline = tuple[Instant, BeneficiaryId, ProgrammeCode, RedemptionId]
 """When a hold runs out, and whose it is: holds time out in this order."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class DeadLetter:
     """An event that was understood and could not be taken; `detail` names field and rule, never a value."""
 

@@ -1,9 +1,9 @@
 """Programme terms: what a programme promises and how its vouchers behave. Data with a version, never code."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from redress.domain.ids import BenefitCode, ProgrammeCode, ServiceCode
+from redress.domain.value import value
 
 ANY_SERVICE = ServiceCode("*")
 
@@ -37,7 +37,7 @@ class OncePer(StrEnum):
     WAVE = "wave"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Benefit:
     """One line of what a person gets; `amount` in minor units, `service` may be `*`."""
 
@@ -46,7 +46,7 @@ class Benefit:
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Terms:
     """One version of a programme's terms. Immutable once published."""
 

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from redress.contracts.partitioner import partition_of
-from redress.domain.ids import NEIGHBOURHOOD_BYTES, Instant
+from redress.domain.ids import Instant, neighbourhood
 from redress.finance.queries import query
 from redress.ledger.connection import Connection
 
@@ -15,8 +14,8 @@ from redress.ledger.connection import Connection
 class VoucherView:
     """A row of `finance.voucher_balance`; amounts in minor units."""
 
-    voucher: UUID
-    beneficiary: UUID
+    voucher: str
+    beneficiary: str
     programme: str
     wave: str
     benefit: str
@@ -103,7 +102,7 @@ class LineView:
     programme: str
     wave: str
     benefit: str
-    voucher: UUID | None
+    voucher: str | None
     effective_at: Instant
     by_lot: bool
 
@@ -120,7 +119,7 @@ class EntryView:
     outcome: str
     reason: str | None
     redemption: str | None
-    beneficiary: UUID | None
+    beneficiary: str | None
     occurred_at: Instant
     effective_at: Instant
     recorded_at: Instant
@@ -132,7 +131,7 @@ class EntryView:
 class PersonView:
     """All about one beneficiary."""
 
-    beneficiary: UUID
+    beneficiary: str
     shard: int
     grants: list[GrantView]
     vouchers: list[VoucherView]
@@ -141,7 +140,7 @@ class PersonView:
     history: list[EntryView]
 
 
-async def load_person(connection: Connection, shards: int, beneficiary: UUID) -> PersonView | None:
+async def load_person(connection: Connection, shards: int, beneficiary: str) -> PersonView | None:
     """The beneficiary; None if the ledger has never heard of it."""
     shard = shard_of(beneficiary, shards)
     last_seq = await connection.fetchval(query("person"), shard, beneficiary)
@@ -159,12 +158,9 @@ async def load_person(connection: Connection, shards: int, beneficiary: UUID) ->
     )
 
 
-async def find_voucher(connection: Connection, voucher: UUID) -> tuple[int, VoucherView] | None:
+async def find_voucher(connection: Connection, voucher: str) -> tuple[int, VoucherView] | None:
     """The voucher with its shard, by its id alone: its first bytes lead to its beneficiary's neighbourhood."""
-    head = voucher.bytes[:NEIGHBOURHOOD_BYTES]
-    free = 16 - NEIGHBOURHOOD_BYTES
-    first, last = (UUID(bytes=head + fill * free) for fill in (b"\x00", b"\xff"))
-    for row in await connection.fetch(query("neighbours"), first, last):
+    for row in await connection.fetch(query("neighbours"), *neighbourhood(voucher)):
         for found in await load_vouchers(connection, row["beneficiary"]):
             if found.voucher == voucher:
                 return row["shard"], found
@@ -182,7 +178,7 @@ async def load_voucher_history(connection: Connection, shard: int, voucher: Vouc
 
 
 async def load_redemption(
-    connection: Connection, shards: int, beneficiary: UUID, redemption: str
+    connection: Connection, shards: int, beneficiary: str, redemption: str
 ) -> tuple[list[RedemptionView], list[EntryView]]:
     """The redemptions of that name (one per programme) and their entries; both empty if there is none."""
     shard = shard_of(beneficiary, shards)
@@ -192,13 +188,13 @@ async def load_redemption(
     return found, [entry for entry in entries if entry.redemption == redemption]
 
 
-async def load_vouchers(connection: Connection, beneficiary: UUID) -> list[VoucherView]:
+async def load_vouchers(connection: Connection, beneficiary: str) -> list[VoucherView]:
     """A beneficiary's vouchers."""
     return [VoucherView(*row) for row in await connection.fetch(query("vouchers"), beneficiary)]
 
 
 async def load_redemptions(
-    connection: Connection, shard: int, beneficiary: UUID, redemption: str | None = None
+    connection: Connection, shard: int, beneficiary: str, redemption: str | None = None
 ) -> list[RedemptionView]:
     """A beneficiary's redemptions, in the order in which they were last changed; or those of one name."""
     rows = await connection.fetch(query("redemptions"), shard, beneficiary, redemption)
@@ -220,9 +216,9 @@ async def load_history(
     return list(entries.values())
 
 
-def shard_of(beneficiary: UUID, shards: int) -> int:
+def shard_of(beneficiary: str, shards: int) -> int:
     """Where the beneficiary's books are."""
-    return partition_of(str(beneficiary).encode(), shards)
+    return partition_of(beneficiary.encode(), shards)
 
 
 async def _walk(connection: Connection, shard: int, last_seq: int | None) -> list[int]:
@@ -237,7 +233,7 @@ def _concerns(line: LineView, voucher: VoucherView) -> bool:
 
 def _is_about(entry: EntryView, voucher: VoucherView) -> bool:
     about = entry.about or {}
-    if str(voucher.voucher) in str(about):
+    if voucher.voucher in str(about):
         return True
     eligibility = entry.type.startswith("redress.eligibility.")
     return eligibility and (about.get("programme"), about.get("wave")) == (voucher.programme, voucher.wave)

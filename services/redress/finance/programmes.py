@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 import orjson
 
@@ -120,7 +119,7 @@ async def _dead_lettered(connection: Connection, programme: str, wave: str) -> i
         person = _person(row, programme, wave)
         if person is not None:
             people.add(person)
-    ids = [UUID(person) for person in people if _UUID.fullmatch(person)]
+    ids = [person for person in people if _UUID.fullmatch(person)]
     granted = await connection.fetch(query("granted_among"), programme, wave, ids)
     return len(people) - len(granted)
 

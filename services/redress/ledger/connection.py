@@ -1,7 +1,6 @@
-"""Connections of the ledger: instants travel as exact integers, JSON as Python values."""
+"""Connections of the ledger: instants travel as exact integers, UUIDs as text, JSON as Python values."""
 
 from typing import Any, TypeAlias
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -74,18 +73,18 @@ async def _set_codecs(connection: Connection) -> None:
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_json, decoder=_decode_json
     )
-    # The standard class: asyncpg's own subclass is not what JSON encoders know.
     await connection.set_type_codec(
         "uuid", schema="pg_catalog", format="binary", encoder=_encode_uuid, decoder=_decode_uuid
     )
 
 
-def _encode_uuid(value: UUID) -> bytes:
-    return value.bytes
+def _encode_uuid(text: str) -> bytes:
+    return bytes.fromhex(text.replace("-", ""))
 
 
-def _decode_uuid(raw: bytes) -> UUID:
-    return UUID(bytes=bytes(raw))
+def _decode_uuid(raw: bytes) -> str:
+    h = raw.hex()
+    return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
 def _encode_instant(instant: Instant) -> tuple[int]:

@@ -1,7 +1,7 @@
 """Entries to rows of the journal and back. A row with its lots' names is all that `evolve` needs."""
 
+import re
 from typing import Any
-from uuid import UUID
 
 from redress.contracts.encode import to_wire
 from redress.contracts.registry import INPUTS
@@ -48,6 +48,7 @@ COLUMNS = (
     "lines",
 )
 Row = tuple[Any, ...]
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def to_row(entry: Entry, shard: int, batch: int, source: int, numbering: Numbering) -> Row:
@@ -95,7 +96,7 @@ def from_row(row: Any, source: str, numbering: Numbering) -> Entry:
         seq=row["seq"],
         cause=Cause(
             source,
-            row["cause_text"] or str(row["cause_uuid"]),
+            row["cause_text"] or row["cause_uuid"],
             TYPES[kind],
             Coordinates(topic, partition, row["record_offset"]),
             row["fingerprint"],
@@ -116,16 +117,9 @@ def from_row(row: Any, source: str, numbering: Numbering) -> Entry:
     )
 
 
-def split_id(event_id: str) -> tuple[UUID | None, str | None]:
+def split_id(event_id: str) -> tuple[str | None, str | None]:
     """An id that is a UUID in its usual text takes 16 bytes; any other stays text."""
-    if len(event_id) == 36:
-        try:
-            parsed = UUID(event_id)
-        except ValueError:
-            return None, event_id
-        if str(parsed) == event_id:
-            return parsed, None
-    return None, event_id
+    return (event_id, None) if _UUID.fullmatch(event_id) else (None, event_id)
 
 
 def _detail(entry: Entry) -> dict[str, Any] | None:

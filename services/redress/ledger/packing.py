@@ -6,7 +6,6 @@ The views of schema `finance` open the same bytes with `redress.lines_of`, `vouc
 from collections.abc import Iterable
 from struct import Struct
 from typing import Final
-from uuid import UUID
 
 from redress.domain.accounts import POSTING_BY_CODE
 from redress.domain.beneficiary import VOUCHER_ACCOUNTS, Beneficiary, Grant, Voucher
@@ -29,10 +28,10 @@ ISSUED, CLAIMED, DECLINED, REVOKED, WITHDRAWN = 1, 2, 4, 8, 16
 FORMER_MEMBER, REFUSED, ENROLLED, GRANT_WITHDRAWN, GRANT_ISSUED = 1, 2, 4, 8, 16
 
 
-def pack_lines(lines: list[Line], numbering: Numbering) -> tuple[bytes, list[UUID] | None]:
+def pack_lines(lines: list[Line], numbering: Numbering) -> tuple[bytes, list[str] | None]:
     """The lines, and the vouchers of those of a reserved lot, whose ids cannot be computed from lot and beneficiary."""
     packed = bytearray()
-    strays: list[UUID] = []
+    strays: list[str] = []
     for line in lines:
         flags = BY_LOT if line.by_lot else 0
         if line.promised:
@@ -47,7 +46,7 @@ def pack_lines(lines: list[Line], numbering: Numbering) -> tuple[bytes, list[UUI
 
 
 def unpack_lines(
-    packed: bytes, beneficiary: BeneficiaryId | None, strays: list[UUID] | None, numbering: Numbering
+    packed: bytes, beneficiary: BeneficiaryId | None, strays: list[str] | None, numbering: Numbering
 ) -> list[Line]:
     """The inverse of `pack_lines`."""
     left = iter(strays or ())

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID
 
 from redress.contracts.instants import format_instant, parse_instant
 from redress.domain.beneficiary import (
@@ -42,7 +41,7 @@ def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
     unpack_vouchers(row["vouchers"], person, numbering)
     person.seen = unpack_seen(row["seen"])
     for programme, voucher, last in row["strays"] or ():
-        person.strays[ProgrammeCode(programme), VoucherId(UUID(voucher))] = last
+        person.strays[ProgrammeCode(programme), VoucherId(voucher)] = last
     return person
 
 
@@ -56,7 +55,7 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
         pack_vouchers(person.vouchers.values(), numbering),
         pack_seen(person.seen.items()),
         # A tuple, as for lines below: in an array of jsonb asyncpg takes a list for one more dimension.
-        tuple([programme, str(voucher), last] for (programme, voucher), last in person.strays.items()) or None,
+        tuple([programme, voucher, last] for (programme, voucher), last in person.strays.items()) or None,
     )
 
 
@@ -70,7 +69,7 @@ def restore_redemption(row: Any) -> tuple[RedemptionKey, Redemption]:
         row["service"],
         row["expires_at"],
         {
-            VoucherId(UUID(voucher)): RedemptionLine(**dict(zip(_LINE_FIELDS, parts, strict=True)))
+            VoucherId(voucher): RedemptionLine(**dict(zip(_LINE_FIELDS, parts, strict=True)))
             for voucher, *parts in row["lines"]
         },
     )
@@ -80,7 +79,7 @@ def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[A
     """A row for `put_redemptions`."""
     redemption = person.redemptions[key]
     lines = tuple(
-        [str(voucher), *(getattr(line, name) for name in _LINE_FIELDS)] for voucher, line in redemption.lines.items()
+        [voucher, *(getattr(line, name) for name in _LINE_FIELDS)] for voucher, line in redemption.lines.items()
     )
     return (
         person.id,
@@ -106,7 +105,7 @@ def _request_json(request: Request | None) -> dict[str, Any] | None:
     return {
         "order": request.order,
         "service": request.service,
-        "lines": [[str(spend.voucher), spend.amount] for spend in request.lines],
+        "lines": [[spend.voucher, spend.amount] for spend in request.lines],
         "time": format_instant(request.time),
         "outcome": request.outcome,
         "reason": request.reason,
@@ -119,7 +118,7 @@ def _restore_request(stored: dict[str, Any] | None) -> Request | None:
     return Request(
         OrderId(stored["order"]),
         ServiceCode(stored["service"]),
-        tuple(Spend(VoucherId(UUID(voucher)), amount) for voucher, amount in stored["lines"]),
+        tuple(Spend(VoucherId(voucher), amount) for voucher, amount in stored["lines"]),
         parse_instant(stored["time"]),
         Outcome(stored["outcome"]),
         Reason(stored["reason"]) if stored["reason"] else None,

@@ -201,7 +201,7 @@ def entry_key(entry: Entry) -> str:
     """The key of an entry: its beneficiary, or the lot or programme it is about."""
     happening = entry.happening
     if entry.beneficiary is not None:
-        return str(entry.beneficiary)
+        return entry.beneficiary
     match happening:
         case Lapsed(key):
             return lot_key(key)

@@ -9,7 +9,6 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, ParamSpec
-from uuid import UUID
 
 from redress.contracts.decode import partition_key
 from redress.contracts.encode import to_wire
@@ -62,9 +61,9 @@ from redress.domain.terms import Benefit, Claim, OncePer, Remainder, Restore, Te
 from tests.property import invariants
 from tests.property.twin import Clock, Twin
 
-ANNA: Final = BeneficiaryId(UUID("6f1d2c3b-4a59-4e68-8777-869504132211"))
-BORA: Final = BeneficiaryId(UUID("0b1e2d3c-4f5a-4b69-9787-a6b5c4d3e2f1"))
-BORAS_NEIGHBOUR: Final = BeneficiaryId(UUID("0b1e2d3c-4f5a-4111-8222-333344445555"))
+ANNA: Final = BeneficiaryId("6f1d2c3b-4a59-4e68-8777-869504132211")
+BORA: Final = BeneficiaryId("0b1e2d3c-4f5a-4b69-9787-a6b5c4d3e2f1")
+BORAS_NEIGHBOUR: Final = BeneficiaryId("0b1e2d3c-4f5a-4111-8222-333344445555")
 """Shares the first six bytes of BORA's id."""
 MICROSECOND: Final = 1
 

@@ -13,8 +13,8 @@ from redress.domain.beneficiary import Beneficiary, Grant, Voucher
 from redress.domain.booking import Booking
 from redress.domain.decision import Decision, Park, accepted, no_effect, refused, wakes_on_wave
 from redress.domain.entry import LotKey, Reason
-from redress.domain.event import Enrolled, Granted, Issued, IssuedVoucher, Reinstated, Withdrawn
-from redress.domain.ids import FAR_PAST, Instant, ProgrammeCode, WaveCode, voucher_id
+from redress.domain.event import Enrolled, Granted, Issued, Reinstated, Withdrawn
+from redress.domain.ids import FAR_PAST, BenefitCode, Instant, ProgrammeCode, VoucherId, WaveCode, voucher_id
 from redress.domain.programme import Wave
 from redress.domain.shard import Shard
 from redress.domain.terms import Claim, OncePer
@@ -61,7 +61,7 @@ def issue(shard: Shard, person: Beneficiary, data: Issued, x: Instant) -> Decisi
         return Park()
     if held.issued:
         return no_effect(Reason.ALREADY_ISSUED, version)
-    if frozenset(data.vouchers) != _due(person, wave) or len(data.vouchers) != len(wave.lots):
+    if {(v.voucher, v.benefit, v.amount) for v in data.vouchers} != _due(person, wave):
         return refused(Reason.NOT_AS_ENTITLED, version)
     booking = Booking(shard, x)
     posting = ISSUED_UNCLAIMED if wave.terms.claim is Claim.REQUIRED else ISSUED_AVAILABLE
@@ -133,12 +133,12 @@ def _entitle(booking: Booking, person: Beneficiary, wave: Wave) -> None:
         booking.move(ENTITLED, booking.on(known), benefit.amount, promised=True)
 
 
-def _due(person: Beneficiary, wave: Wave) -> frozenset[IssuedVoucher]:
+def _due(person: Beneficiary, wave: Wave) -> set[tuple[VoucherId, BenefitCode, int]]:
     programme, code = _programme_wave(wave)
-    return frozenset(
-        IssuedVoucher(voucher_id(programme, code, person.id, benefit.code), benefit.code, benefit.amount)
+    return {
+        (voucher_id(programme, code, person.id, benefit.code), benefit.code, benefit.amount)
         for benefit in wave.terms.benefits
-    )
+    }
 
 
 def _programme_wave(wave: Wave) -> tuple[ProgrammeCode, WaveCode]:

@@ -91,10 +91,10 @@ class Chapter:
 class Samples:
     """Ids worth looking up afterwards."""
 
-    beneficiary: UUID | None = None
-    voucher: UUID | None = None
+    beneficiary: str | None = None
+    voucher: str | None = None
     redemption: str = ""
-    redeemer: UUID | None = None
+    redeemer: str | None = None
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class Story:
 
     def __post_init__(self) -> None:
         random = Random(20260115)  # noqa: S311 - the same people every time; nothing here is secret
-        self._ids = [BeneficiaryId(UUID(int=random.getrandbits(128), version=4)) for _ in range(self.people)]
+        self._ids = [BeneficiaryId(str(UUID(int=random.getrandbits(128), version=4))) for _ in range(self.people)]
 
     @property
     def second(self) -> int:
