@@ -4,7 +4,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-TEST_WORKERS ?= 2
+# More than cores: most tests wait for servers.
+TEST_WORKERS ?= 4
 
 # The interpreter found here is the one used: nothing but packages is downloaded.
 export UV_PYTHON_DOWNLOADS := never
@@ -40,7 +41,7 @@ check: setup ## Format, lint, types, import rules, generated files up to date, n
 	$(BIN)/python -m redress.contracts.compatibility schemas
 
 test: setup ## All tests, on a real Kafka and a real Postgres
-	$(BIN)/pytest -n $(TEST_WORKERS)
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal
 
 faults: setup ## The fault matrix: every fault at every point, servers that come and go (minutes)
 	$(BIN)/pytest -n $(TEST_WORKERS) -m faults tests/faults

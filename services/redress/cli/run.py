@@ -28,8 +28,8 @@ log = structlog.get_logger()
 Process = Callable[[asyncio.Event], Awaitable[None]]
 
 COLLECT_AFTER = 200_000
-"""Objects made, and not freed by counting, before cycles are looked for: a batch makes so many and leaves no cycles. With
-Python's own 700 the search took a third of a worker's time."""
+"""Objects made, and not freed by counting, before cycles are looked for: a batch makes so many, without
+cycles, and at Python's own 700 the search took a third of a worker's time."""
 
 
 @app.command("worker", epilog="Example: redress run worker")
