@@ -61,6 +61,10 @@ class Events:
         """Terms, the wave, the first tick."""
         return [self.published(), self.opened(), self.tick()]
 
+    def lot_revoked(self, benefit: str = "travel") -> Record:
+        about = {"programme": self.programme, "wave": self.wave, "benefit": benefit}
+        return self._control(event.LOT_REVOKED, {**about, "reason": "withdrawn_offer"})
+
     # --- one person
 
     def granted(self, person: str, standing: str = "member") -> Record:
@@ -68,6 +72,9 @@ class Events:
 
     def enrolled(self, person: str) -> Record:
         return self._personal(ELIGIBILITY, event.ENROLLED, person, wave=self.wave)
+
+    def withdrawn(self, person: str) -> Record:
+        return self._personal(ELIGIBILITY, event.WITHDRAWN, person, wave=self.wave, reason="account_invalid")
 
     def issued(self, person: str) -> Record:
         vouchers = [

@@ -1,22 +1,27 @@
 """A ledger replayed along its batch log is the same to the byte: entries, digests, state."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from random import Random
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from redress.domain.alike import Alike
 from redress.intake.batch_log import DatabaseLog
 from redress.intake.replay import Replay
+from redress.ledger.alike_rows import AlikeTaker
 from redress.ledger.connection import connect
 from redress.ledger.migrate import migrate
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, with_database
+from tests.harness.events import Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.running_ledger import RunningLedger, chunks
-from tests.oracle.scenario import Scenario
+from tests.oracle.scenario import EURO, Scenario
 
 SAME = {
     "batch": "select * from redress.batch order by shard, batch",
@@ -71,5 +76,53 @@ async def test_a_replay_along_the_batch_log_gives_the_same_bytes(
     origin, replayed = await _content(database), await _content(target)
     for name, rows in origin.items():
         assert rows, name
+        assert replayed[name] == rows, name
+    await assert_ledger_sound(target)
+
+
+async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
+    stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    won, euro = Events(), Events(EURO, source="/euro")
+    crowd = people(120, seed=11)
+    first, second = crowd[:80], crowd[40:]
+    grants = [won.granted(p, "former_member" if n % 5 == 0 else "member") for n, p in enumerate(first)]
+    issues = [won.issued(p) for p in first]
+    wrong = won.issued(first[1])
+    wrong[1]["data"]["vouchers"][0]["amount"] += 1
+    reused = won.issued(first[2])
+    reused[1]["id"] = grants[2][1]["id"]
+    reused[1]["source"] = grants[2][1]["source"]
+    taken: list[Alike] = []
+    take = AlikeTaker.take
+
+    def counted(self: AlikeTaker, *arguments: Any) -> bool:
+        fits = take(self, *arguments)
+        taken.extend([self.taken[-1].alike] if fits else [])
+        return fits
+
+    monkeypatch.setattr(AlikeTaker, "take", counted)
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        rounds: list[list[Record]] = [
+            [*won.begin(), euro.published(), euro.opened()],
+            grants,
+            [*(euro.granted(p) for p in second), won.withdrawn(first[3]), *grants[:3]],
+            [*(won.enrolled(p) for p in first[::10]), won.claimed(first[7]), wrong],
+            [reused, *issues[:40]],
+            [*issues[40:], *(euro.issued(p) for p in second), *issues[:5]],
+            [won.lot_revoked("travel"), *(won.granted(p) for p in second[-10:])],
+        ]
+        for records in rounds:
+            await ledger.send_all(records)
+            await ledger.settled()
+    of = Counter((alike.form.of.__name__, alike.data.programme) for alike in taken)
+    assert min(of.values()) > 25, of
+    assert len(of) == 4, of
+
+    monkeypatch.setattr(AlikeTaker, "take", lambda *_: False)
+    await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
+
+    origin, replayed = await _content(database), await _content(target)
+    for name, rows in origin.items():
         assert replayed[name] == rows, name
     await assert_ledger_sound(target)

@@ -7,6 +7,7 @@ alone, so that a replay along the batch log decides the same.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
@@ -18,6 +19,8 @@ from redress.domain.event import (
     Control,
     Coordinates,
     Event,
+    Granted,
+    Issued,
     LotExtended,
     LotRevoked,
     ProgrammePublished,
@@ -142,15 +145,26 @@ class BatchDecider:
         self._ledger.forget_people()
         events = [event for record in records if (event := self._read(batch, record)) is not None]
         personal = [(event, event.data) for event in events if not isinstance(event.data, Control)]
+        events_of = Counter(data.beneficiary for _, data in personal)
+        plain = {
+            data.beneficiary
+            for _, data in personal
+            if isinstance(data, Granted | Issued) and events_of[data.beneficiary] == 1
+        }
         await self._ledger.load_people(
             (data.beneficiary for _, data in personal),
             (data.redemption for _, data in personal if isinstance(data, REDEMPTION_EVENTS)),
             [(data.beneficiary, identity(event.source, event.id)) for event, data in personal],
+            plain,
         )
         for n, (event, data) in enumerate(personal):
-            take_personal(self._ledger.shard, event, data)
             if n % LOOP_EVENTS_MAX == LOOP_EVENTS_MAX - 1:
                 await asyncio.sleep(0)
+            if isinstance(data, Granted | Issued) and data.beneficiary in plain:
+                if self._ledger.take_alike(event, data):
+                    continue
+                self._ledger.open_row(data.beneficiary)
+            take_personal(self._ledger.shard, event, data)
 
     def moves_clock_only(self, controls: Sequence[Record]) -> bool:
         """Whether these records are nothing but ticks that let nothing fall due."""

@@ -186,8 +186,7 @@ class ShardWriter:
             await self._append(self._ledger.head.position, Batch())
 
     async def _append(self, position: Position, batch: Batch) -> None:
-        causes = (entry.cause.at for entry in self._ledger.shard.results.entries)
-        self._attempted = [at for at in causes if at.topic is not Topic.PROGRAMME]
+        self._attempted = [at for at in self._ledger.attempted if at.topic is not Topic.PROGRAMME]
         await self._ledger.append(position, batch.rejected, batch.raw)
         self._committed_at = time.monotonic()
         self._reached("answered")

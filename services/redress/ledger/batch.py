@@ -3,7 +3,9 @@
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any
 
 from redress.domain.beneficiary import Beneficiary, Parked, RedemptionKey
@@ -30,11 +32,12 @@ from redress.domain.seen import identity
 from redress.domain.shard import Results, Shard
 from redress.domain.step import CONTROL_REPORTER
 from redress.domain.terms import Terms
+from redress.ledger.alike_rows import AlikeRows, Taken
 from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
 from redress.ledger.days import day_of
-from redress.ledger.digest import body_hash
-from redress.ledger.entry_rows import Row, to_row
+from redress.ledger.digest import entry_bytes, hash_of
+from redress.ledger.entry_rows import COLUMNS, Row, to_row
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import columns, redemption_row, state_row
 
@@ -90,9 +93,13 @@ class Touched:
     terms: list[Terms]
 
 
-def touched(shard: Shard, results: Results) -> Touched:
-    """Which rows of the state the results changed."""
+def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
+    """Which rows of the state the results changed; of what came out alike only lots and waves."""
     found = Touched(set(), {}, {}, {}, {}, [])
+    for form in {taken.alike.form for taken in alike}:
+        opened = form.wave.opened
+        found.waves[opened.programme, opened.wave] = form.wave
+        found.lots.update({lot.key: lot for lot in form.lots})
     for entry in results.entries:
         for line in entry.lines:
             found.lots[line.lot] = shard.lot(line.lot)
@@ -146,10 +153,15 @@ def _touch_control(shard: Shard, entry: Entry, found: Touched) -> None:
     found.programmes[code] = shard.programmes[code]
 
 
-def rollup_columns(entries: Iterable[Entry], lots: Mapping[LotKey, Lot], numbering: Numbering) -> list[list[Any]]:
+def rollup_columns(
+    entries: Iterable[Entry],
+    lots: Mapping[LotKey, Lot],
+    numbering: Numbering,
+    alike: Mapping[tuple[int, int, date], tuple[int, int]],
+) -> list[list[Any]]:
     """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
-    amounts: Counter[tuple[Any, ...]] = Counter()
-    lines: Counter[tuple[Any, ...]] = Counter()
+    amounts: Counter[tuple[Any, ...]] = Counter({key: amount for key, (amount, _) in alike.items()})
+    lines: Counter[tuple[Any, ...]] = Counter({key: n for key, (_, n) in alike.items()})
     for entry in entries:
         for line in entry.lines:
             day = day_of(line.effective, lots[line.lot].terms.timezone)
@@ -160,11 +172,12 @@ def rollup_columns(entries: Iterable[Entry], lots: Mapping[LotKey, Lot], numberi
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def tally_columns(entries: Iterable[Entry]) -> list[list[Any]]:
+def tally_columns(entries: Iterable[Entry], alike: Iterable[Taken]) -> list[list[Any]]:
     """Columns for `count_entries`."""
     counted = Counter(
         (KINDS[type(e.happening)], OUTCOMES[e.outcome], REASONS[e.reason] if e.reason else NO_REASON) for e in entries
     )
+    counted.update((KINDS[taken.alike.form.of], OUTCOMES[Outcome.ACCEPTED], NO_REASON) for taken in alike)
     return [list(column) for column in zip(*((*key, n) for key, n in sorted(counted.items())), strict=True)]
 
 
@@ -213,6 +226,7 @@ class BatchRows:
         numbering: Numbering,
         batch: int,
         results: Results,
+        alike: list[Taken],
         *,
         sources: Mapping[str, int],
         spilled: Mapping[BeneficiaryId, int],
@@ -221,19 +235,25 @@ class BatchRows:
         fresh: Mapping[Coordinates, RawRecord],
         parked_before: Mapping[Coordinates, RawRecord],
     ) -> None:
-        found = touched(shard, results)
-        self.body = body_hash(results.entries, lambda key: found.lots[key].terms.currency)
-        self.journal: list[Row] = [
-            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries
-        ]
-        self.rollups = rollup_columns(results.entries, found.lots, numbering)
+        found = touched(shard, results, alike)
+        formed = AlikeRows(shard.number, batch, alike, sources, numbering)
+        bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
+        self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
+        self.journal: list[Row] = sorted(
+            [to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries]
+            + formed.journal,
+            key=itemgetter(COLUMNS.index("seq")),
+        )
+        self.new_states = formed.new_states
+        self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []
         self._add("put_programmes", programme_columns(found.programmes.values()))
         self._add("put_terms", terms_columns(found.terms))
         self._add("put_waves", wave_columns(found.waves.values(), numbering))
         self._add("put_lots", lot_columns(found.lots.values(), numbering))
         people = [shard.beneficiaries[person] for person in sorted(found.people)]
-        self._add("put_states", columns(state_row(p, spilled.get(p.id, 0), numbering) for p in people))
+        states = [state_row(p, spilled.get(p.id, 0), numbering) for p in people]
+        self._add("put_states", columns(sorted(states + formed.states, key=itemgetter(0))))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
         self._add(
@@ -257,7 +277,7 @@ class BatchRows:
             r for r in (*rejected, *letters) if r.at.topic is not Topic.PROGRAMME or shard.number == CONTROL_REPORTER
         ]
         self._add("dead_letter", columns(record.row(batch) for record in reported))
-        self._add("count_entries", tally_columns(results.entries))
+        self._add("count_entries", tally_columns(results.entries, alike))
 
     def _add(self, name: str, parameters: list[list[Any]]) -> None:
         if parameters and parameters[0]:

@@ -14,7 +14,7 @@ Instants are microseconds since 1970 UTC; what is not there is null; offsets in 
 digest before the first batch is 32 zero bytes. `docs/digest.md` has the same text with an example.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 import orjson
@@ -67,12 +67,14 @@ def entry_bytes(entry: Entry, currency_of: Callable[[LotKey], str]) -> bytes:
     )
 
 
-def body_hash(entries: list[Entry], currency_of: Callable[[LotKey], str]) -> bytes:
+def body_hash(entries: Iterable[Entry], currency_of: Callable[[LotKey], str]) -> bytes:
     """SHA-256 over the batch's entries."""
-    hashed = sha256()
-    for entry in entries:
-        hashed.update(entry_bytes(entry, currency_of))
-    return hashed.digest()
+    return hash_of(entry_bytes(entry, currency_of) for entry in entries)
+
+
+def hash_of(entries: Iterable[bytes]) -> bytes:
+    """SHA-256 over entries in their canonical form, by seq."""
+    return sha256(b"".join(entries)).digest()
 
 
 def chain(

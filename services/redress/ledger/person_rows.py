@@ -45,6 +45,9 @@ def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
     return person
 
 
+STATE_COLUMNS = ("shard", "beneficiary", "last_seq", "spilled", "grants", "vouchers", "seen", "strays")
+
+
 def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[Any, ...]:
     """A row for `put_states`; `spilled`: how many events seen were moved out so far."""
     return (

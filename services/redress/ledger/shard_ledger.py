@@ -4,17 +4,19 @@
 all, and only if the head still stands where this writer left it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from redress.contracts.decode import Rejected, decode
+from redress.domain.alike import book
 from redress.domain.beneficiary import Parked, RedemptionStatus
-from redress.domain.event import Coordinates, Topic
+from redress.domain.event import Coordinates, Event, Granted, Issued, Topic
 from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant
 from redress.domain.seen import Seen
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
+from redress.ledger.alike_rows import AlikeTaker
 from redress.ledger.batch import BatchRows, RawRecord, RejectedRecord, spill, touched
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
@@ -24,7 +26,7 @@ from redress.ledger.entry_rows import COLUMNS
 from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import SEEN_IN_ROW_MAX, columns, restore_person, restore_redemption
+from redress.ledger.person_rows import SEEN_IN_ROW_MAX, STATE_COLUMNS, columns, restore_person, restore_redemption
 from redress.ledger.queries import query
 
 Checkpoint = Callable[[str], None]
@@ -81,6 +83,8 @@ class ShardLedger:
         self._spilled: dict[BeneficiaryId, int] = {}
         self._sources: dict[str, int] = {}
         self._parked_raw: dict[Coordinates, RawRecord] = {}
+        self._rows: dict[BeneficiaryId, Any] = {}
+        self._alike = AlikeTaker(self.shard, self.numbering)
 
     async def open(self, epoch: int) -> None:
         """Load what is not about single people. Waits for a commit of ours that may still be under way.
@@ -111,27 +115,47 @@ class ShardLedger:
         beneficiaries: Iterable[BeneficiaryId],
         redemptions: Iterable[str],
         identities: Iterable[tuple[BeneficiaryId, bytes]],
+        plain: Set[BeneficiaryId] = frozenset(),
     ) -> None:
-        """Bring these people's state in: what events naming these redemptions, with these identities, can meet."""
+        """Bring these people's state in: what events naming these redemptions, with these identities, can meet.
+
+        `plain`: people whose one event is a grant or an issue; their rows are opened only by `open_row`.
+        """
         shard = self.shard
         wanted = sorted(set(beneficiaries) - shard.beneficiaries.keys())
         known = []
         for row in await self._connection.fetch(query("load_states"), shard.number, wanted):
-            person = restore_person(row, self.numbering)
-            shard.beneficiaries[person.id] = person
-            self._spilled[person.id] = row["spilled"]
-            known.append(person.id)
+            beneficiary = BeneficiaryId(row["beneficiary"])
+            known.append(beneficiary)
+            self._rows[beneficiary] = row
+            if beneficiary not in plain or row["spilled"]:
+                self.open_row(beneficiary)
         if not known:
             return
         await self._load_spilled(identities)
         named = set(redemptions) | await self._load_parked(known)
-        for row in await self._connection.fetch(query("load_redemptions"), shard.number, known, sorted(named)):
+        opened = [beneficiary for beneficiary in known if beneficiary not in self._rows]
+        for row in await self._connection.fetch(query("load_redemptions"), shard.number, opened, sorted(named)):
             key, redemption = restore_redemption(row)
             person = shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
             person.redemptions[key] = redemption
             if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
                 shard.deadlines.append((redemption.expires_at, person.id, *key))
         shard.deadlines.sort()  # a sorted list is a heap
+
+    def open_row(self, beneficiary: BeneficiaryId) -> None:
+        """Open the person's row, if there is one and it was not opened yet."""
+        row = self._rows.pop(beneficiary, None)
+        if row is not None:
+            self.shard.beneficiaries[beneficiary] = restore_person(row, self.numbering)
+            self._spilled[beneficiary] = row["spilled"]
+
+    def take_alike(self, event: Event, data: Granted | Issued) -> bool:
+        """Take the one event of a person by the form of its wave, if it fits; else it must be decided by itself."""
+        row = self._rows.get(data.beneficiary)
+        if row is None and data.beneficiary in self.shard.beneficiaries:
+            return False
+        return self._alike.take(event, data, row)
 
     async def load_due(self, limit: int) -> None:
         """Bring in the people of the first `limit` holds and as many parked events that the clock has reached."""
@@ -173,6 +197,12 @@ class ShardLedger:
         """Let the shard stand still until somebody resumes it."""
         await self._connection.execute(query("stop_shard"), self.shard.number, reason, detail)
 
+    @property
+    def attempted(self) -> list[Coordinates]:
+        """The records of what was decided since the last batch."""
+        causes = [entry.cause.at for entry in self.shard.results.entries]
+        return causes + [taken.alike.event.at for taken in self._alike.taken]
+
     async def append(
         self,
         position: Position,
@@ -192,6 +222,7 @@ class ShardLedger:
             OSError, asyncpg.PostgresError: whether it was written is not known: open the shard anew and look.
         """
         results = self.shard.take_results()
+        book(taken.alike for taken in self._alike.taken)
         work = await self._encode(results, rejected, raw)
         self._reached("encoded")
         async with self._connection.transaction():
@@ -207,8 +238,11 @@ class ShardLedger:
         for entry in results.entries:
             if entry.beneficiary is None:
                 self.numbering.follow(self.shard, entry)
-        await self._number_sources({entry.cause.source for entry in results.entries})
-        people = touched(self.shard, results).people
+        alike = self._alike.taken
+        await self._number_sources(
+            {entry.cause.source for entry in results.entries} | {taken.alike.event.source for taken in alike}
+        )
+        people = touched(self.shard, results, alike).people
         moved_out = [m for p in people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
         for person, _, _ in moved_out:
             self._spilled[person] = self._spilled.get(person, 0) + 1
@@ -217,6 +251,7 @@ class ShardLedger:
             self.numbering,
             self.head.batch + 1,
             results,
+            alike,
             sources=self._sources,
             spilled=self._spilled,
             moved_out=moved_out,
@@ -246,6 +281,10 @@ class ShardLedger:
         if work.journal:
             await self._connection.copy_records_to_table(
                 "journal", schema_name="redress", columns=COLUMNS, records=work.journal
+            )
+        if work.new_states:
+            await self._connection.copy_records_to_table(
+                "state", schema_name="redress", columns=STATE_COLUMNS, records=work.new_states
             )
         self._reached("copied")
         for name, parameters in work.statements:
@@ -318,6 +357,7 @@ class ShardLedger:
         found = await self._connection.fetch(query("load_parked"), self.shard.number, people)
         for row in found:
             parked = self._restore_parked(row)
+            self.open_row(parked.beneficiary)
             self.shard.beneficiaries[parked.beneficiary].parked.append(parked)
             self.shard.parked[parked.arrival] = parked
             self._parked_raw[parked.event.at] = RawRecord(row["key"], row["value"])
@@ -340,3 +380,5 @@ class ShardLedger:
         self.shard.deadlines.clear()
         self._spilled.clear()
         self._parked_raw.clear()
+        self._rows.clear()
+        self._alike = AlikeTaker(self.shard, self.numbering)
