@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from random import Random
 from typing import Any
 from uuid import uuid4
@@ -18,7 +18,7 @@ from redress.ledger.connection import connect
 from redress.ledger.migrate import migrate
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, with_database
-from tests.harness.events import Events, Record, people
+from tests.harness.events import HOUR, START, Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.running_ledger import RunningLedger, chunks
 from tests.oracle.scenario import EURO, Scenario
@@ -30,6 +30,8 @@ SAME = {
     "state": "select * from redress.state order by shard, beneficiary",
     "redemption": "select * from redress.redemption order by shard, beneficiary, programme, redemption",
     "lot": "select * from redress.lot order by shard, no",
+    "wave": "select * from redress.wave order by shard, no",
+    "tally": "select * from redress.tally order by shard, kind, outcome, reason",
     "rollup": "select * from redress.rollup order by shard, lot, posting, effective_day, recorded_day",
     "parked": "select * from redress.parked order by shard, arrival",
     "dead letters": "select * from redress.dead_letter order by shard, topic, record_offset",
@@ -86,8 +88,17 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
     won, euro = Events(), Events(EURO, source="/euro")
     crowd = people(120, seed=11)
     first, second = crowd[:80], crowd[40:]
-    grants = [won.granted(p, "former_member" if n % 5 == 0 else "member") for n, p in enumerate(first)]
-    issues = [won.issued(p) for p in first]
+    around = Random(5)
+
+    def at_any_time(events: Events, make: Callable[..., Record], *arguments: str) -> Record:
+        """Before and after what went before, and ahead of the clock, which stands at START."""
+        events.at = START + around.randrange(-2 * HOUR, 2 * HOUR)
+        return make(*arguments)
+
+    begin = [*won.begin(), euro.published(), euro.opened()]
+    standings = ("former_member", "member", "member", "member", "member")
+    grants = [at_any_time(won, won.granted, p, standings[n % 5]) for n, p in enumerate(first)]
+    issues = [at_any_time(won, won.issued, p) for p in first]
     wrong = won.issued(first[1])
     wrong[1]["data"]["vouchers"][0]["amount"] += 1
     reused = won.issued(first[2])
@@ -104,12 +115,12 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
     monkeypatch.setattr(AlikeTaker, "take", counted)
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
         rounds: list[list[Record]] = [
-            [*won.begin(), euro.published(), euro.opened()],
+            begin,
             grants,
-            [*(euro.granted(p) for p in second), won.withdrawn(first[3]), *grants[:3]],
+            [*(at_any_time(euro, euro.granted, p) for p in second), won.withdrawn(first[3]), *grants[:3]],
             [*(won.enrolled(p) for p in first[::10]), won.claimed(first[7]), wrong],
             [reused, *issues[:40]],
-            [*issues[40:], *(euro.issued(p) for p in second), *issues[:5]],
+            [*issues[40:], *(at_any_time(euro, euro.issued, p) for p in second), *issues[:5]],
             [won.lot_revoked("travel"), *(won.granted(p) for p in second[-10:])],
         ]
         for records in rounds:
