@@ -60,6 +60,7 @@ class AlikeTaker:
         self._shard = shard
         self._numbering = numbering
         self._forms: dict[tuple[type, str, str], Form | None] = {}
+        self._promised: dict[Form, list[tuple[bytes, bytes]]] = {}
         self.taken: list[Taken] = []
 
     def take(self, event: Event, data: Granted | Issued, row: Any) -> bool:
@@ -95,7 +96,10 @@ class AlikeTaker:
             return None
         vouchers: bytes = row["vouchers"]
         _, _, version, last, *_ = VOUCHER.unpack_from(vouchers)
-        if vouchers != _vouchers(_promised(form.lots, self._numbering), version, last):
+        promised = self._promised.get(form)
+        if promised is None:
+            promised = self._promised[form] = _promised(form.lots, self._numbering)
+        if vouchers != _vouchers(promised, version, last):
             return None
         seen: bytes = row["seen"]
         if len(seen) >= SEEN_IN_ROW_MAX * SEEN_BYTES:
