@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from redress.api import models
-from redress.api.context import MayRead, The, instant_text, json_response, problems
+from redress.api.context import MayRead, The, good, instant_text, json_response, problems
 from redress.api.problems import Kind, ProblemError
 from redress.contracts import scalars as s
 from redress.contracts.instants import InstantError, parse_instant
@@ -44,7 +44,7 @@ ByText = Annotated[
     operation_id="getProgramme",
     summary="Terms, waves and lots",
     response_model=None,
-    responses={200: {"model": models.ProgrammeState}, **problems(404, 422)},
+    responses={200: good(models.ProgrammeState), **problems(404, 422)},
 )
 async def get_programme(p: s.Programme, api: The, _caller: MayRead) -> Response:
     """A programme: every version of its terms and its waves as they were published, its lots as they stand."""
@@ -62,7 +62,7 @@ async def get_programme(p: s.Programme, api: The, _caller: MayRead) -> Response:
     operation_id="getLiability",
     summary="What is owed",
     response_model=None,
-    responses={200: {"model": models.LiabilityView}, **problems(404, 422)},
+    responses={200: good(models.LiabilityView), **problems(404, 422)},
 )
 async def get_liability(
     p: s.Programme,
@@ -106,7 +106,7 @@ async def get_liability(
     operation_id="getRollForward",
     summary="How what is owed came about",
     response_model=None,
-    responses={200: {"model": models.RollForwardView}, **problems(404, 422)},
+    responses={200: good(models.RollForwardView), **problems(404, 422)},
 )
 async def get_roll_forward(
     p: s.Programme,
@@ -155,7 +155,7 @@ async def get_roll_forward(
     operation_id="getWave",
     summary="What became of a wave's people",
     response_model=None,
-    responses={200: {"model": models.WaveState}, **problems(404, 422)},
+    responses={200: good(models.WaveState), **problems(404, 422)},
 )
 async def get_wave(p: s.Programme, w: s.Wave, api: The, _caller: MayRead) -> Response:
     """Expected = granted + refused + dead-lettered + missing; granted = issued + not issued + withdrawn."""
