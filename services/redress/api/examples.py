@@ -163,6 +163,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
                 "terms_version": 1,
             }
         ],
+        "next": None,
     },
     "WaveState": {
         "programme": PROGRAMME,

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
@@ -16,8 +16,9 @@ from redress.finance.liability import BY_ALL, By, Owed, load_liability
 from redress.finance.moments import Moment
 from redress.finance.movements import Period
 from redress.finance.positions import Position
-from redress.finance.programmes import LotView, load_funnel, load_programme_views
+from redress.finance.programmes import LotView, load_funnel, load_programme_page
 from redress.finance.roll_forward import load_roll_forward
+from redress.ledger.numbering import NUMBERS_MAX
 
 router = APIRouter(prefix="/v1/programmes", tags=["programmes"])
 
@@ -27,6 +28,13 @@ _PATTERN = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[ +-]\d{2}:\d{2
 _MOMENT = "RFC 3339 with an offset, or a date: its midnight in the programme's time zone."
 _EXAMPLES = ["2026-02-01", "2026-02-01T00:00:00+09:00"]
 
+PAGE: Final = 100
+PAGE_MAX: Final = 500
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Waves of one page.")]
+From = Annotated[
+    int,
+    Query(alias="from", ge=0, le=NUMBERS_MAX, description="Where the page begins: take it from `next`, as it is."),
+]
 MomentText = Annotated[str | None, Query(max_length=40, pattern=_PATTERN, description=_MOMENT, examples=_EXAMPLES)]
 ByText = Annotated[
     str | None,
@@ -46,15 +54,25 @@ ByText = Annotated[
     response_model=None,
     responses={200: good(models.ProgrammeState), **problems(404, 422)},
 )
-async def get_programme(p: s.Programme, api: The, _caller: MayRead) -> Response:
-    """A programme: every version of its terms and its waves as they were published, its lots as they stand."""
+async def get_programme(p: s.Programme, api: The, _caller: MayRead, limit: Limit = PAGE, start: From = 0) -> Response:
+    """Every version of the terms and the waves as they were published, the waves' lots as they stand.
+
+    Waves are in the order in which they were opened, page by page along `next`: a new one is on the last page.
+    """
     async with api.reader.snapshot(api.reader.gates.figures) as connection:
-        found = await load_programme_views(connection, p)
-    if not found:
+        found = await load_programme_page(connection, p, start, limit)
+    if found is None:
         raise _no_programme()
-    view = found[0]
-    lots = [_lot(lot) for lot in view.lots]
-    return json_response({"programme": p, "versions": view.versions, "waves": view.waves, "lots": lots})
+    view, beyond = found
+    return json_response(
+        {
+            "programme": p,
+            "versions": view.versions,
+            "waves": view.waves,
+            "lots": [_lot(lot) for lot in view.lots],
+            "next": None if beyond is None else f"/v1/programmes/{p}?from={beyond}&limit={limit}",
+        }
+    )
 
 
 @router.get(
