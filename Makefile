@@ -16,12 +16,13 @@ export UV_PYTHON_DOWNLOADS := never
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
 
-setup: $(UV) ## Install everything into .venv and fetch Kafka's jars (quick when nothing is to do)
+setup: $(UV) ## Install everything into .venv and fetch Kafka's jars and the tests' Java compiler (quick when nothing is to do)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 		|| { echo "redress: Python 3.11 or newer is needed; choose one with: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@$(UV) sync --quiet --frozen --all-extras --python "$(PYTHON)" \
 		|| { echo "redress: the packages of uv.lock could not be installed (is PyPI reachable?); see above" >&2; exit 1; }
 	@$(BIN)/python -m redress.runtime.local.fetch
+	@$(BIN)/python -m tests.harness.java_program
 
 .tools/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \

@@ -37,6 +37,8 @@ POINTS: Final = (
 """Every point of a batch's life that a worker passes, in order."""
 RELAY_POINTS: Final = ("relay_opened", "relay_read", "relay_sent", "relay_committed", "relay_hinted")
 """Every point of a group's life that a relay passes, in order."""
+RE_EMISSION_POINTS: Final = ("re_emission_read", "re_emission_sent", "re_emission_moved")
+"""Every further point of a group of balances that are published again, in order."""
 NEVER: Final = "never"
 ROOT: Final = Path(__file__).parents[2]
 

@@ -11,6 +11,7 @@ from redress.api.problems import ProblemError
 from redress.runtime.local import Stack
 from tests.harness.events import DAY, START, Events, people
 from tests.harness.running_api import RunningApi, running_api
+from tests.oracle.scenario import WON
 
 ANN, BEN, CAY, DEE = people(4, seed=6)
 
@@ -178,6 +179,32 @@ async def test_programmes_and_their_figures(stack: Stack, database: str, topic_p
             said = await api.client.get(f"{base}/liability?{query}")
             assert said.status_code == 422
             assert said.json()["errors"][0]["field"] == f"query.{query.partition('=')[0]}"
+
+
+async def test_a_programme_of_many_waves_comes_page_by_page(stack: Stack, database: str, topic_prefix: str) -> None:
+    events, other = Events(), Events({**WON, "programme": "another"}, source="/other")
+    async with running_api(stack.kafka, database, topic_prefix) as api:
+        await api.ledger.send_all([*events.begin(), other.published(), other.opened()])
+        await api.ledger.send_all(events.opened(wave=f"w-{number}") for number in range(4))
+        await api.ledger.settled()
+        path: str | None = f"/v1/programmes/{events.programme}?limit=2"
+        pages = []
+        while path is not None:
+            pages.append((await api.client.get(path)).json())
+            path = pages[-1]["next"]
+        whole = (await api.client.get(f"/v1/programmes/{events.programme}")).json()
+
+        assert [[wave["wave"] for wave in page["waves"]] for page in pages] == [
+            ["first", "w-0"],
+            ["w-1", "w-2"],
+            ["w-3"],
+        ]
+        assert [{lot["wave"] for lot in page["lots"]} for page in pages] == [{"first", "w-0"}, {"w-1", "w-2"}, {"w-3"}]
+        assert [wave for page in pages for wave in page["waves"]] == whole["waves"]
+        assert [lot for page in pages for lot in page["lots"]] == whole["lots"]
+        assert all(page["versions"] == whole["versions"] for page in pages)
+        assert whole["next"] is None
+        assert (await api.client.get(f"/v1/programmes/{events.programme}?limit=501")).status_code == 422
 
 
 async def test_a_gate_turns_away_what_is_too_much() -> None:

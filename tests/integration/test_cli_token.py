@@ -31,6 +31,23 @@ def test_a_key_pair_stays(tmp_path: Path) -> None:
     assert ensure_key_pair(tmp_path).read_bytes() == first
 
 
+@pytest.mark.parametrize("process", ["all", "api"])
+def test_without_a_key_the_api_of_other_servers_says_in_one_line_what_to_set_or_run(
+    process: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REDRESS_KAFKA", "kafka:9092")
+    monkeypatch.setenv("REDRESS_POSTGRES", "postgresql://redress:x@db/redress")
+    monkeypatch.setenv("REDRESS_STATE", str(tmp_path))
+
+    status = run(["run", process])
+    said = capsys.readouterr()
+
+    assert (status, said.out) == (2, "")
+    assert said.err.startswith("redress: REDRESS_API_PUBLIC_KEY: ")
+    assert "`redress run worker`" in said.err
+    assert said.err.count("\n") == 1
+
+
 def test_other_servers_need_a_key_of_their_own(tmp_path: Path) -> None:
     servers = {"kafka": "kafka:9092", "postgres": "postgresql://redress:x@db/redress", "state": tmp_path}
     pem = ensure_key_pair(tmp_path)

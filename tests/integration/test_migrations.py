@@ -11,14 +11,20 @@ import pytest
 
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.migrate import IdentityError, migrate
+from redress.ledger.queries import query
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, with_database
+from tests.harness.events import Events, people
+from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.relayed import assert_published, relayed
+from tests.harness.running_ledger import RunningLedger
 
 FILES = sorted(
     file.name.removesuffix(".sql")
     for file in files("redress.ledger").joinpath("migrations").iterdir()
     if file.name.endswith(".sql")
 )
+RELEASED_BEFORE = "0002.finance"
 
 
 @pytest.fixture
@@ -57,6 +63,32 @@ async def test_from_empty_every_migration_is_applied_once(empty_database: str) -
     assert ledger is not None
     assert tuple(ledger) == ("other", 3, "system", 60)
     assert (sorted(shards), partitions) == ([0, 1, 2], 6)
+
+
+async def test_a_ledger_of_the_release_before_goes_on(empty_database: str, stack: Stack, topic_prefix: str) -> None:
+    # given a ledger that was served by the release before
+    events = Events()
+    ann, bob = people(2)
+    before = await asyncio.to_thread(migrate, empty_database, TEST_LEDGER, up_to=RELEASED_BEFORE)
+    async with RunningLedger(stack.kafka, empty_database, topic_prefix) as ledger:
+        await ledger.send_all([*events.begin(), *events.welcomed(ann)])
+        await ledger.settled()
+        entries = await ledger.entries()
+
+    # when it is migrated, and this one serves it
+    now = await asyncio.to_thread(migrate, empty_database, TEST_LEDGER)
+    async with RunningLedger(stack.kafka, empty_database, topic_prefix, relays=True) as ledger:
+        await ledger.database.execute(query("request_re_emission"), list(range(TEST_LEDGER.shards)))
+        await ledger.send_all(events.welcomed(bob))
+        await ledger.settled()
+        await relayed(ledger)
+
+        # then it goes on where it was
+        assert before + now == FILES
+        assert before[-1] == RELEASED_BEFORE
+        assert [entry for entry in await ledger.entries() if entry["beneficiary"] != bob] == entries
+        await assert_published(ledger)
+    await assert_ledger_sound(empty_database)
 
 
 async def test_two_first_migrations_at_once_begin_one_ledger(empty_database: str) -> None:

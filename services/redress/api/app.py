@@ -20,6 +20,7 @@ from redress.api.auth import Authentication, Verifier
 from redress.api.body_limit import BodyLimit
 from redress.api.context import Api
 from redress.api.decisions import DecisionListener
+from redress.api.examples import EXAMPLES
 from redress.api.lot_book import LotBook
 from redress.api.metrics import Metrics, Stopwatch
 from redress.api.problems import Kind, Problem, ProblemError, problem_response
@@ -48,6 +49,13 @@ ledger's decision on each redemption.
 
 **Tokens** are JWTs with a `scope`: """ + " ".join(f"`{name}`: {about}" for name, about in SCOPES.items())
 
+TAGS: Final = {
+    "redemptions": "Ask whether vouchers may be used, and say what became of the order.",
+    "vouchers": "What a person does with a voucher.",
+    "look-ups": "People and vouchers as they stand, and how they came to it.",
+    "programmes": "Terms and figures: what is owed, and why.",
+    "operation": "Probes and metrics.",
+}
 _BY_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD}
 
 
@@ -93,6 +101,9 @@ def create_app(
         title="Redress",
         version=version("redress"),
         description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        openapi_tags=[{"name": name, "description": about} for name, about in TAGS.items()],
+        servers=[{"url": "/", "description": "Where this document came from."}],
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
@@ -174,13 +185,26 @@ def _describe(app: FastAPI) -> None:
                 version=app.version,
                 description=app.description,
                 routes=app.routes,
+                tags=app.openapi_tags,
+                servers=app.servers,
+                license_info=app.license_info,
                 separate_input_output_schemas=False,
             )
             schemas = document["components"]["schemas"]
             problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(problem.pop("$defs"))
             schemas["Problem"] = problem
+            _add_examples(document)
             app.openapi_schema = document
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the document
+
+
+def _add_examples(document: dict[str, Any]) -> None:
+    """An example for every good answer. Here, because FastAPI drops what is null from those of a route."""
+    for operation in (operation for path in document["paths"].values() for operation in path.values()):
+        for response in operation["responses"].values():
+            media = response.get("content", {}).get("application/json")
+            if media is not None:
+                media["example"] = EXAMPLES[media["schema"]["$ref"].rpartition("/")[2]]

@@ -2,12 +2,12 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
 
 from redress.api import models
-from redress.api.context import MayRead, The, instant_text, json_response, problems
+from redress.api.context import MayRead, The, good, instant_text, json_response, problems
 from redress.api.problems import Kind, ProblemError
 from redress.contracts import scalars as s
 from redress.contracts.instants import InstantError, parse_instant
@@ -16,8 +16,9 @@ from redress.finance.liability import BY_ALL, By, Owed, load_liability
 from redress.finance.moments import Moment
 from redress.finance.movements import Period
 from redress.finance.positions import Position
-from redress.finance.programmes import LotView, load_funnel, load_programme_views
+from redress.finance.programmes import LotView, load_funnel, load_programme_page
 from redress.finance.roll_forward import load_roll_forward
+from redress.ledger.numbering import NUMBERS_MAX
 
 router = APIRouter(prefix="/v1/programmes", tags=["programmes"])
 
@@ -27,6 +28,13 @@ _PATTERN = r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[ +-]\d{2}:\d{2
 _MOMENT = "RFC 3339 with an offset, or a date: its midnight in the programme's time zone."
 _EXAMPLES = ["2026-02-01", "2026-02-01T00:00:00+09:00"]
 
+PAGE: Final = 100
+PAGE_MAX: Final = 500
+Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Waves of one page.")]
+From = Annotated[
+    int,
+    Query(alias="from", ge=0, le=NUMBERS_MAX, description="Where the page begins: take it from `next`, as it is."),
+]
 MomentText = Annotated[str | None, Query(max_length=40, pattern=_PATTERN, description=_MOMENT, examples=_EXAMPLES)]
 ByText = Annotated[
     str | None,
@@ -44,17 +52,27 @@ ByText = Annotated[
     operation_id="getProgramme",
     summary="Terms, waves and lots",
     response_model=None,
-    responses={200: {"model": models.ProgrammeState}, **problems(404, 422)},
+    responses={200: good(models.ProgrammeState), **problems(404, 422)},
 )
-async def get_programme(p: s.Programme, api: The, _caller: MayRead) -> Response:
-    """A programme: every version of its terms and its waves as they were published, its lots as they stand."""
+async def get_programme(p: s.Programme, api: The, _caller: MayRead, limit: Limit = PAGE, start: From = 0) -> Response:
+    """Every version of the terms and the waves as they were published, the waves' lots as they stand.
+
+    Waves are in the order in which they were opened, page by page along `next`: a new one is on the last page.
+    """
     async with api.reader.snapshot(api.reader.gates.figures) as connection:
-        found = await load_programme_views(connection, p)
-    if not found:
+        found = await load_programme_page(connection, p, start, limit)
+    if found is None:
         raise _no_programme()
-    view = found[0]
-    lots = [_lot(lot) for lot in view.lots]
-    return json_response({"programme": p, "versions": view.versions, "waves": view.waves, "lots": lots})
+    view, beyond = found
+    return json_response(
+        {
+            "programme": p,
+            "versions": view.versions,
+            "waves": view.waves,
+            "lots": [_lot(lot) for lot in view.lots],
+            "next": None if beyond is None else f"/v1/programmes/{p}?from={beyond}&limit={limit}",
+        }
+    )
 
 
 @router.get(
@@ -62,7 +80,7 @@ async def get_programme(p: s.Programme, api: The, _caller: MayRead) -> Response:
     operation_id="getLiability",
     summary="What is owed",
     response_model=None,
-    responses={200: {"model": models.LiabilityView}, **problems(404, 422)},
+    responses={200: good(models.LiabilityView), **problems(404, 422)},
 )
 async def get_liability(
     p: s.Programme,
@@ -106,7 +124,7 @@ async def get_liability(
     operation_id="getRollForward",
     summary="How what is owed came about",
     response_model=None,
-    responses={200: {"model": models.RollForwardView}, **problems(404, 422)},
+    responses={200: good(models.RollForwardView), **problems(404, 422)},
 )
 async def get_roll_forward(
     p: s.Programme,
@@ -155,7 +173,7 @@ async def get_roll_forward(
     operation_id="getWave",
     summary="What became of a wave's people",
     response_model=None,
-    responses={200: {"model": models.WaveState}, **problems(404, 422)},
+    responses={200: good(models.WaveState), **problems(404, 422)},
 )
 async def get_wave(p: s.Programme, w: s.Wave, api: The, _caller: MayRead) -> Response:
     """Expected = granted + refused + dead-lettered + missing; granted = issued + not issued + withdrawn."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from redress.api import models
-from redress.api.context import Api, MayRead, The, instant_text, json_response, problems
+from redress.api.context import Api, MayRead, The, VoucherInPath, good, instant_text, json_response, problems
 from redress.api.people import beneficiary_view, find_voucher, voucher_view
 from redress.api.problems import Kind, ProblemError
 from redress.api.queries import query
@@ -34,7 +34,7 @@ From = Annotated[
     operation_id="getBeneficiary",
     summary="Entitlements and vouchers of a person",
     response_model=None,
-    responses={200: {"model": models.BeneficiaryView}, **problems(422)},
+    responses={200: good(models.BeneficiaryView), **problems(422)},
 )
 async def get_beneficiary(b: s.Beneficiary, api: The, _caller: MayRead) -> Response:
     """What a person is entitled to, and every voucher with what it is worth now.
@@ -54,9 +54,9 @@ async def get_beneficiary(b: s.Beneficiary, api: The, _caller: MayRead) -> Respo
     operation_id="getVoucher",
     summary="A voucher now",
     response_model=None,
-    responses={200: {"model": models.VoucherView}, **problems(404, 422)},
+    responses={200: good(models.VoucherView), **problems(404, 422)},
 )
-async def get_voucher(v: s.Voucher, api: The, _caller: MayRead) -> Response:
+async def get_voucher(v: VoucherInPath, api: The, _caller: MayRead) -> Response:
     """A voucher by its id alone: the first six bytes lead to its beneficiary."""
     async with api.reader.through(api.reader.gates.look_up) as connection:
         row, voucher = await _find(api, connection, v)
@@ -71,10 +71,10 @@ async def get_voucher(v: s.Voucher, api: The, _caller: MayRead) -> Response:
     operation_id="getVoucherHistory",
     summary="How a voucher came to be worth what it is",
     response_model=None,
-    responses={200: {"model": models.HistoryPage}, **problems(404, 422)},
+    responses={200: good(models.HistoryPage), **problems(404, 422)},
 )
 async def get_voucher_history(
-    v: s.Voucher, api: The, _caller: MayRead, limit: Limit = PAGE, start: From = None
+    v: VoucherInPath, api: The, _caller: MayRead, limit: Limit = PAGE, start: From = None
 ) -> Response:
     """The entries that moved the voucher or were about it, the latest first, page by page along `next`.
 
@@ -103,7 +103,7 @@ async def get_voucher_history(
     operation_id="getRedemption",
     summary="A redemption now",
     response_model=None,
-    responses={200: {"model": models.RedemptionState}, **problems(404, 409, 422)},
+    responses={200: good(models.RedemptionState), **problems(404, 409, 422)},
 )
 async def get_redemption(
     r: s.Redemption,

@@ -277,12 +277,13 @@ class LotState(BaseModel):
 
 
 class ProgrammeState(BaseModel):
-    """Terms and waves as they were published, lots as they stand."""
+    """Terms and waves as they were published, the waves' lots as they stand."""
 
     programme: s.Programme
     versions: list[dict[str, Any]]
     waves: list[dict[str, Any]]
     lots: list[LotState]
+    next: Annotated[str | None, Field(description="Path of the next page of waves; null on the last.")]
 
 
 class WaveState(BaseModel):

@@ -4,9 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import PlainTextResponse
 
 from redress.api import models
-from redress.api.context import MayOperate, The, json_response, problems
+from redress.api.context import MayOperate, The, good, json_response, problems
 from redress.api.decisions import KAFKA_AWAY
 from redress.api.problems import unavailable
 
@@ -20,7 +21,7 @@ router = APIRouter(tags=["operation"])
     operation_id="livez",
     summary="Whether the process runs",
     response_model=None,
-    responses={200: {"model": models.Alive}},
+    responses={200: good(models.Alive)},
 )
 async def livez() -> Response:
     """Says nothing about the servers behind it: a restart would not bring them back."""
@@ -32,7 +33,7 @@ async def livez() -> Response:
     operation_id="readyz",
     summary="Whether Postgres and Kafka answer",
     response_model=None,
-    responses={200: {"model": models.Ready}, 503: problems()[503]},
+    responses={200: good(models.Ready), **problems(503, everywhere=())},
 )
 async def readyz(api: The) -> Response:
     """503 while one of them is away; what needs only the other still works."""
@@ -49,9 +50,10 @@ async def readyz(api: The) -> Response:
     operation_id="metrics",
     summary="Metrics in Prometheus' text form",
     response_model=None,
+    response_class=PlainTextResponse,
     responses={
         200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The metrics."},
-        **{status: known for status, known in problems().items() if status != 503},
+        **problems(401, 403, 500, everywhere=()),
     },
 )
 async def metrics(api: The, _caller: MayOperate) -> Response:

@@ -79,18 +79,21 @@ def unavailable(server: str, more: str = "") -> ProblemError:
     return ProblemError(Kind.UNAVAILABLE, f"{server} does not answer{more}")
 
 
-def problem_response(error: ProblemError, instance: str) -> Response:
-    """The error as a response."""
-    kind = error.kind
-    body: dict[str, Any] = {
-        "type": kind.urn,
-        "title": kind.title,
-        "status": kind.status,
+def problem_body(error: ProblemError, instance: str) -> dict[str, Any]:
+    """The error as RFC 9457 has it."""
+    return {
+        "type": error.kind.urn,
+        "title": error.kind.title,
+        "status": error.kind.status,
         "detail": error.detail,
         "instance": instance,
         "errors": [{"field": field, "reason": reason} for field, reason in error.errors],
     }
+
+
+def problem_response(error: ProblemError, instance: str) -> Response:
+    """The error as a response."""
     headers = dict(error.headers or {})
-    if kind.status == Kind.UNAVAILABLE.status:
+    if error.kind.status == Kind.UNAVAILABLE.status:
         headers.setdefault("Retry-After", str(RETRY_SECONDS))
-    return Response(orjson.dumps(body), kind.status, headers, MEDIA_TYPE)
+    return Response(orjson.dumps(problem_body(error, instance)), error.kind.status, headers, MEDIA_TYPE)

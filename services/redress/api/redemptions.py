@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from redress.api import models
 from redress.api.auth import Caller, source_of
-from redress.api.context import Api, MayRedeem, The, json_response, problems
+from redress.api.context import Api, MayRedeem, The, VoucherInPath, good, json_response, problems
 from redress.api.problems import Kind, ProblemError
 from redress.api.redeemer import Order
 from redress.api.strict_body import StrictBody
@@ -38,16 +38,44 @@ Key = Annotated[
         examples=["0190c0f2-6a3e-7c51-9d2b-5f0e8a7b6c4d"],
     ),
 ]
-Trace = Annotated[str | None, Header(description="W3C trace context, carried through; ignored if not valid.")]
+Trace = Annotated[
+    str | None,
+    Header(
+        description="W3C trace context, carried through; ignored if not valid.",
+        examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+    ),
+]
 
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"model": RedemptionDecided, "description": "The ledger's decision: look at `outcome`."},
+    200: good(RedemptionDecided, "The ledger's decision: look at `outcome`."),
     202: {
-        "model": models.Pending,
-        "description": "Taken, and not decided yet. Ask again with the same key, or at `Location`.",
+        **good(models.Pending, "Taken, and not decided yet. Ask again with the same key, or at `Location`."),
         "headers": {"Location": {"description": "Where it can be looked up.", "schema": {"type": "string"}}},
     },
     **problems(400, 408, 413, 422),
+}
+_NEXT: Final = {
+    operation: {"operationId": operation, "parameters": {"r": "$request.body#/redemption"}, "description": about}
+    for operation, about in {
+        "captureRedemption": "When the order was paid.",
+        "releaseRedemption": "When it did not come about, or no decision came in time.",
+        "reverseRedemption": "When it was cancelled after it was paid.",
+    }.items()
+} | {
+    "getRedemption": {
+        "operationId": "getRedemption",
+        "parameters": {
+            "r": "$request.body#/redemption",
+            "beneficiary": "$request.body#/beneficiary",
+            "programme": "$request.body#/programme",
+        },
+        "description": "What became of it.",
+    }
+}
+_REQUEST_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    **_ANSWERS,
+    200: {**_ANSWERS[200], "links": _NEXT},
+    202: {**_ANSWERS[202], "links": _NEXT},
 }
 _WHO: Final = {"programme": PROGRAMME, "beneficiary": str(BENEFICIARY)}
 _LINES: Final = [{"voucher": str(TRAVEL_VOUCHER), "amount": 15_000}]
@@ -63,7 +91,7 @@ def _example(summary: str, value: dict[str, Any]) -> Any:
     operation_id="requestRedemption",
     summary="May this order be paid with these vouchers?",
     response_model=None,
-    responses=_ANSWERS,
+    responses=_REQUEST_ANSWERS,
 )
 async def request_redemption(
     body: Annotated[
@@ -179,7 +207,7 @@ async def reverse_redemption(
     responses=_ANSWERS,
 )
 async def claim_voucher(
-    v: s.Voucher,
+    v: VoucherInPath,
     body: Annotated[models.ClaimBody, _example("In the app", {**_WHO, "channel": "app"})],
     api: The,
     caller: MayRedeem,

@@ -82,7 +82,10 @@ def verifier_of(settings: Settings) -> "Verifier":
 
     given = settings.api_public_key
     if given is None and External.of(settings) is not None:
-        raise SettingsError("REDRESS_API_PUBLIC_KEY: set it: the key of who signs the tokens, as PEM text or a file")
+        raise SettingsError(
+            "REDRESS_API_PUBLIC_KEY: the API needs the key of who signs the tokens, as PEM text or a file"
+            " (without the API: `redress run worker` and `redress run clock`)"
+        )
     if given is not None and given.lstrip().startswith("-----BEGIN"):
         pem = given.encode()
     else:

@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from redress.api.errors import ServeError
-from redress.cli import clock, dead_letters, local, programme, shard, topics, wave
+from redress.cli import clock, dead_letters, local, programme, relay, shard, topics, wave
 from redress.cli import run as run_processes
 from redress.cli.api import token_command
 from redress.cli.demo import demo
@@ -72,6 +72,7 @@ app.command("roll-forward", epilog="Example: redress roll-forward --from 2026-01
 app.command("verify", epilog="Example: redress verify --all")(verify_command)
 app.command("status", epilog="Example: redress status --json")(status_command)
 app.add_typer(shard.app, name="shard")
+app.add_typer(relay.app, name="relay")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command("recover", epilog="Example: redress recover --from postgresql://redress:…@old-server/redress --execute")(
     recover_command

@@ -51,14 +51,22 @@ def clock_command() -> None:
 
 @app.command("api", epilog="Example: REDRESS_API_PORT=8080 redress run api")
 def api_command() -> None:
-    """Serve the HTTP API on REDRESS_API_HOST (127.0.0.1 by default) and REDRESS_API_PORT (8080)."""
+    """Serve the HTTP API on REDRESS_API_HOST (127.0.0.1 by default) and REDRESS_API_PORT (8080).
+
+    With servers of your own (REDRESS_KAFKA, REDRESS_POSTGRES) it needs REDRESS_API_PUBLIC_KEY, the key of who signs the
+    tokens, as PEM text or a file; with the local stack it takes the stack's.
+    """
     session = open_session()
     _run(session, SharedProducer(session.servers), api_process(session))
 
 
 @app.command("all", epilog="Example: redress run all")
 def all_command() -> None:
-    """Worker, API and clock in one process. With REDRESS_CLOCK=manual without the clock: move it by hand."""
+    """Worker, API and clock in one process. With REDRESS_CLOCK=manual without the clock: move it by hand.
+
+    With servers of your own the API needs REDRESS_API_PUBLIC_KEY (see `redress run api --help`). To do without the API,
+    run `redress run worker` and `redress run clock`.
+    """
     session = open_session()
     producer = SharedProducer(session.servers)
     processes = [_worker(session, producer), api_process(session)]

@@ -79,11 +79,25 @@ async def load_programme_views(connection: Connection, programme: str | None) ->
     for row in await connection.fetch(query("terms"), programme):
         code = row["programme"]
         views.setdefault(code, ProgrammeView(code, [], [], [])).versions.append(row["data"])
-    for row in await connection.fetch(query("waves"), programme, None):
+    for row in await connection.fetch(query("waves"), programme, 0, None):
         views[row["programme"]].waves.append(row["opened"])
     for row in await connection.fetch(query("lots"), programme, None):
         views[row["programme"]].lots.append(LotView(**dict(row)))
     return list(views.values())
+
+
+async def load_programme_page(
+    connection: Connection, programme: str, start: int, waves_max: int
+) -> tuple[ProgrammeView, int | None] | None:
+    """A programme with its waves from a number on, their lots, and where the next page begins; None if not known."""
+    versions = [row["data"] for row in await connection.fetch(query("terms"), programme)]
+    if not versions:
+        return None
+    found = await connection.fetch(query("waves"), programme, start, waves_max + 1)
+    waves = found[:waves_max]
+    lots = await connection.fetch(query("lots"), programme, [row["wave"] for row in waves])
+    view = ProgrammeView(programme, versions, [row["opened"] for row in waves], [LotView(**dict(row)) for row in lots])
+    return view, found[waves_max]["no"] if len(found) > waves_max else None
 
 
 async def programmes_with_wave(connection: Connection, wave: str) -> list[str]:

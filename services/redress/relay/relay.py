@@ -7,7 +7,7 @@ only then is the last marker looked for. Everything published was durable first.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -17,20 +17,13 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from redress.contracts.registry import OutTopic
-from redress.domain.answer import is_answered
-from redress.domain.entry import Entry
-from redress.domain.event import Recorded, Requested
-from redress.domain.ids import BeneficiaryId
-from redress.domain.shard import Shard
 from redress.ledger.connection import Connection
-from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
-from redress.ledger.entry_rows import from_row
 from redress.ledger.identity import LedgerIdentity
-from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import columns, restore_person
 from redress.ledger.queries import query
 from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedError
-from redress.relay.events import MARKER, EventWriter, Outgoing
+from redress.relay.events import MARKER, Outgoing
+from redress.relay.group import Group, GroupReader
+from redress.relay.re_emission import ReEmission
 
 GROUP_ENTRIES_MAX = 2_000
 """Entries of a group, one batch more at most: enough that a Kafka transaction's 30 ms do not count."""
@@ -59,14 +52,6 @@ class _Marker:
     offset: int
 
 
-@dataclass(slots=True)
-class _Group:
-    """What one transaction publishes."""
-
-    last_batch: int
-    outgoing: list[Outgoing]
-
-
 class Relay:
     """Relays the shards of one ledger; one producer per shard, as each has a transactional id of its own."""
 
@@ -77,6 +62,7 @@ class Relay:
         self._prefix = topic_prefix
         self._identity = identity
         self._reached = reached
+        self._re_emitting = asyncio.Lock()  # one group at a time of all shards: they share a core with what is awaited
 
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Before the shard is served: see that the database is not behind what was published.
@@ -114,14 +100,16 @@ class Relay:
         published = marker.batch if marker else 0
         self._reached("relay_opened")
         hinted_at = 0.0
-        writer = EventWriter(self._identity.name, shard)
+        re_emission = ReEmission(self._identity, self._prefix, shard, connection, self._reached)
         while True:
-            group = await self._next_group(shard, connection, writer, published)
+            again = await self._re_emit(re_emission, published, producer)
+            group = await self._next_group(shard, connection, published)
             if group is None:
-                await asyncio.sleep(IDLE_SECONDS)
+                if not again:
+                    await asyncio.sleep(IDLE_SECONDS)
                 continue
             self._reached("relay_read")
-            offset = await self._send(producer, group)
+            offset = await self._send(producer, group.outgoing)
             published = group.last_batch
             self._reached("relay_committed")
             if time.monotonic() - hinted_at >= HINT_SECONDS:
@@ -129,8 +117,21 @@ class Relay:
                 await connection.execute(query("move_relay_hint"), shard, published, offset)
                 self._reached("relay_hinted")
 
-    async def _send(self, producer: AIOKafkaProducer, group: _Group) -> int:
-        """Send a group as one transaction; the offset of its last marker."""
+    async def _re_emit(self, re_emission: ReEmission, published: int, producer: AIOKafkaProducer) -> bool:
+        """Publish a group of balances again; whether somebody had asked, and it was this shard's turn."""
+        if self._re_emitting.locked():
+            return False
+        async with self._re_emitting:
+            group = await re_emission.next_group(published)
+            if group is None:
+                return False
+            if group.outgoing:
+                await self._send(producer, group.outgoing)
+            await re_emission.sent(group)
+            return True
+
+    async def _send(self, producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> int:
+        """Send a group as one transaction; the offset of its last record."""
         async with producer.transaction():
             sent = [
                 await producer.send(
@@ -140,16 +141,14 @@ class Relay:
                     partition=record.partition,
                     headers=list(record.headers),
                 )
-                for record in group.outgoing
+                for record in outgoing
             ]
             acknowledged = await asyncio.gather(*sent)
             self._reached("relay_sent")
         offset: int = acknowledged[-1].offset
         return offset
 
-    async def _next_group(
-        self, shard: int, connection: Connection, writer: EventWriter, published: int
-    ) -> _Group | None:
+    async def _next_group(self, shard: int, connection: Connection, published: int) -> Group | None:
         """The next batches with everything that belongs to them, read in one snapshot."""
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             batches = await connection.fetch(query("relay_batches"), shard, published, GROUP_BATCHES_MAX)
@@ -157,7 +156,7 @@ class Relay:
                 return None
             first = batches[0]["first_seq"]
             chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
-            return await _GroupReader(self._identity, self._prefix, shard, connection, writer).read(chosen)
+            return await GroupReader(self._identity, self._prefix, shard, connection).read(chosen)
 
     async def _last_marker(self, shard: int, connection: Connection) -> _Marker | None:
         """The last batch marker in the shard's partition of `redress.ledger`, read forward from the hint."""
@@ -198,83 +197,6 @@ class Relay:
             # Where it was fenced, or Kafka is away, its transaction is aborted either way.
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(producer.stop(), STOP_SECONDS_MAX)
-
-
-class _GroupReader:
-    """Reads what belongs to some batches of a shard, and writes it as events."""
-
-    def __init__(
-        self, identity: LedgerIdentity, prefix: str, shard: int, connection: Connection, writer: EventWriter
-    ) -> None:
-        self._prefix = prefix
-        self._connection = connection
-        self._writer = writer
-        self._numbering = Numbering()
-        self._shard = Shard(shard, identity.parking_seconds, identity.clock == "system")
-
-    async def read(self, batches: list[Any]) -> _Group:
-        """The group of these batches."""
-        number, fetch = self._shard.number, self._connection.fetch
-        first, end = batches[0]["first_seq"], batches[-1]["next_seq"]
-        restore_programmes(
-            self._shard, await fetch(query("load_programmes"), number), await fetch(query("load_terms"), number)
-        )
-        restore_waves(self._shard, self._numbering, await fetch(query("load_waves"), number))
-        restore_lots(self._shard, self._numbering, await fetch(query("load_lots"), number))
-        rows = await fetch(query("relay_entries"), number, first, end)
-        entries = [from_row(row, row["source_text"], self._numbering) for row in rows]
-        outgoing = [
-            *await self._balances(entries, end, batches[-1]["recorded_at"]),
-            *await self._lots(first, end, batches[-1]["recorded_at"]),
-            *await self._dead_letters(batches),
-            *await self._journal(batches, entries),
-        ]
-        return _Group(batches[-1]["batch"], outgoing)
-
-    async def _journal(self, batches: list[Any], entries: list[Entry]) -> list[Outgoing]:
-        """Entries with their decisions, each batch followed by its marker: the group's last record is a marker."""
-        currencies = {key: self._shard.lot(key).terms.currency for key in self._numbering.lots}
-        orders = await self._orders(entries)
-        outgoing = []
-        left = iter(entries)
-        for batch in batches:
-            for entry in (next(left) for _ in range(batch["next_seq"] - batch["first_seq"])):
-                outgoing.append(self._writer.entry(entry, batch["batch"], batch["recorded_at"], currencies))
-                if is_answered(entry):
-                    order = _order(entry) or orders.get((entry.beneficiary, entry.redemption))
-                    outgoing.append(self._writer.decision(entry, order, batch["recorded_at"]))
-            outgoing.append(self._writer.marker(batch))
-        return outgoing
-
-    async def _balances(self, entries: list[Entry], end: int, recorded_at: Any) -> list[Outgoing]:
-        """Beneficiaries as they stand now; whoever has changed again since comes with a later group."""
-        people = sorted({BeneficiaryId(entry.beneficiary) for entry in entries if entry.beneficiary})
-        rows = await self._connection.fetch(query("relay_states"), self._shard.number, people, end)
-        restored = (restore_person(row, self._numbering) for row in rows)
-        holders = (person for person in restored if any(v.issued for v in person.vouchers.values()))
-        return [self._writer.balance(person, self._shard.programmes, recorded_at) for person in holders]
-
-    async def _lots(self, first: int, end: int, recorded_at: Any) -> list[Outgoing]:
-        rows = await self._connection.fetch(query("relay_lots"), self._shard.number, first, end)
-        return [self._writer.lot(row, recorded_at) for row in rows]
-
-    async def _dead_letters(self, batches: list[Any]) -> list[Outgoing]:
-        rows = await self._connection.fetch(
-            query("relay_dead_letters"), self._shard.number, batches[0]["batch"] - 1, batches[-1]["batch"]
-        )
-        recorded_at = batches[-1]["recorded_at"]
-        return [self._writer.dead_letter(row, self._prefix, recorded_at) for row in rows]
-
-    async def _orders(self, entries: list[Entry]) -> dict[tuple[Any, Any], str]:
-        asked = {(e.beneficiary, e.redemption) for e in entries if e.redemption and is_answered(e) and not _order(e)}
-        if not asked:
-            return {}
-        rows = await self._connection.fetch(query("relay_orders"), self._shard.number, *columns(sorted(asked)))
-        return {(row["beneficiary"], row["redemption"]): row["order"] for row in rows}
-
-
-def _order(entry: Entry) -> str | None:
-    return entry.happening.order if isinstance(entry.happening, Requested | Recorded) else None
 
 
 def _read_marker(record: Any) -> _Marker | None:

@@ -4,18 +4,19 @@ from redress.terms
 where shard = 0 and ($1::text is null or programme = $1)
 order by programme, version;
 
--- waves: waves with what was opened, in the order in which they came
-select programme, wave, opened
+-- waves: waves with what was opened, in the order in which they came, which is that of their numbers; from one on, so many
+select no, programme, wave, opened
 from redress.wave
-where shard = 0 and ($1::text is null or programme = $1) and ($2::text is null or wave = $2)
-order by no;
+where shard = 0 and ($1::text is null or programme = $1) and no >= $2
+order by no
+limit $3::bigint;
 
 -- lots: the state of each lot; extended or lapsed in some shards only while those are behind
 select programme, wave, benefit, service, amount, currency, min(valid_from) as valid_from,
        min(valid_until) as valid_until,
        case when count(distinct status) = 1 then min(status) else 'changing' end as status, terms_version
 from redress.lot
-where wave <> 'unknown' and ($1::text is null or programme = $1) and ($2::text is null or wave = $2)
+where wave <> 'unknown' and ($1::text is null or programme = $1) and ($2::text[] is null or wave = any($2))
 group by programme, wave, benefit, service, amount, currency, terms_version
 order by programme, wave, min(no);
 

@@ -45,3 +45,31 @@ select topic, record_partition, record_offset, reason, detail, size, sha256
 from redress.dead_letter
 where shard = $1 and batch > $2 and batch <= $3
 order by batch, topic, record_offset;
+
+-- request_re_emission: publish these shards' balances again; one that is under way goes on
+insert into redress.re_emission (shard)
+select unnest($1::smallint[])
+on conflict (shard) do update
+set requested_at = excluded.requested_at, reached = excluded.reached, people = 0, done_at = null
+where re_emission.done_at is not null;
+
+-- re_emissions: how far those are
+select shard, requested_at, reached, people, done_at from redress.re_emission order by shard;
+
+-- re_emission_asked: what is still to be done of one
+select requested_at, reached from redress.re_emission where shard = $1 and done_at is null;
+
+-- move_re_emission: a group was published; of another request, or one that is done, nothing is noted
+update redress.re_emission
+set reached = $3, people = people + $4, done_at = case when $5 then clock_timestamp() end
+where shard = $1 and requested_at = $2 and done_at is null;
+
+-- published_batch: where a batch ends
+select next_seq, recorded_at from redress.batch where shard = $1 and batch = $2;
+
+-- re_emission_people: the next beneficiaries by id, as they stand
+select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
+from redress.state
+where shard = $1 and beneficiary > $2 and last_seq < $3
+order by beneficiary
+limit $4;

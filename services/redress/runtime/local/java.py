@@ -35,8 +35,8 @@ class Jar:
         return f"{self.group}.{self.artifact}-{self.version}.jar"
 
 
-def locked_jars() -> tuple[Jar, ...]:
-    lines = (line for line in resources.text(LOCK_FILE).splitlines() if line and not line.startswith("#"))
+def locked_jars(lock: str) -> tuple[Jar, ...]:
+    lines = (line for line in lock.splitlines() if line and not line.startswith("#"))
     return tuple(_parse(line) for line in lines)
 
 
@@ -61,17 +61,21 @@ def cache_folder() -> Path:
 
 def class_path() -> str:
     """The class path of the broker. The first call on a machine downloads about 55 MB and checks every file."""
-    jars = locked_jars()
-    digest = hashlib.sha256(resources.text(LOCK_FILE).encode()).hexdigest()[:16]
-    folder = cache_folder() / f"kafka-{digest}"
+    return f"{jar_folder('kafka', resources.text(LOCK_FILE))}/*"
+
+
+def jar_folder(name: str, lock: str) -> Path:
+    """The folder with the jars of a lock, filled by the first call on a machine."""
+    digest = hashlib.sha256(lock.encode()).hexdigest()[:16]
+    folder = cache_folder() / f"{name}-{digest}"
     try:
         if not (folder / COMPLETE).exists():
             with _locked(cache_folder()):
                 if not (folder / COMPLETE).exists():
-                    _fill(folder, jars)
+                    _fill(folder, locked_jars(lock))
     except OSError as error:
-        raise StackError(f"Kafka's jars cannot be kept in {folder}: {error.strerror}") from None
-    return f"{folder}/*"
+        raise StackError(f"jars cannot be kept in {folder}: {error.strerror}") from None
+    return folder
 
 
 def _fill(folder: Path, jars: tuple[Jar, ...]) -> None:

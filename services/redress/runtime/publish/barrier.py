@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,6 +21,7 @@ SILENCE_SECONDS: Final = 10.0
 """How long the ledger may stand still before the user hears of it, and hears of it again."""
 
 _COLUMNS: Final = {topic: f"{topic.value.removeprefix('redress.')}_offset" for topic in Topic}
+_PARTS: Final = 2**16
 _PERSONAL: Final = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
 
 
@@ -62,6 +64,19 @@ class LedgerProgress:
             return sum(row["now"] is None or row["now"] < now or row["falling_due"] for row in rows)
 
         await self._wait(behind, "shards to reach that time")
+
+    async def wait_for_re_emission(self, shards: AbstractSet[int], moved: Callable[[int, int], None]) -> None:
+        """Until these shards have published their balances again; `moved` gets the percent and the people done."""
+
+        async def behind() -> int:
+            rows = [row for row in await self._fetch("re_emissions") if row["shard"] in shards]
+            # Ids are random: where the last one stands among all there can be says how far it is, without counting.
+            parts_left = sum(0 if row["done_at"] else _PARTS - int(row["reached"][:4], 16) for row in rows)
+            percent_left = -(-100 * parts_left // (_PARTS * len(shards)))
+            moved(100 - percent_left, sum(row["people"] for row in rows))
+            return percent_left
+
+        await self._wait(behind, "percent of the balances to publish")
 
     async def live_workers(self) -> int:
         """How many workers are alive."""

@@ -1,0 +1,115 @@
+"""What one Kafka transaction of a relay publishes: read from the ledger, written as events."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from redress.domain.answer import is_answered
+from redress.domain.entry import Entry
+from redress.domain.event import Recorded, Requested
+from redress.domain.ids import BeneficiaryId, Instant
+from redress.domain.shard import Shard
+from redress.ledger.connection import Connection
+from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
+from redress.ledger.entry_rows import from_row
+from redress.ledger.identity import LedgerIdentity
+from redress.ledger.numbering import Numbering
+from redress.ledger.person_rows import columns, restore_person
+from redress.ledger.queries import query
+from redress.relay.events import EventWriter, Outgoing
+
+
+@dataclass(slots=True)
+class Group:
+    """Some batches with everything that belongs to them."""
+
+    last_batch: int
+    outgoing: list[Outgoing]
+
+
+class GroupReader:
+    """Reads what is to be published of a shard, and writes it as events. Everything in one snapshot of the caller's."""
+
+    def __init__(self, identity: LedgerIdentity, prefix: str, shard: int, connection: Connection) -> None:
+        self._prefix = prefix
+        self._connection = connection
+        self._writer = EventWriter(identity.name, shard)
+        self._numbering = Numbering()
+        self._shard = Shard(shard, identity.parking_seconds, identity.clock == "system")
+
+    async def read(self, batches: list[Any]) -> Group:
+        """The group of these batches."""
+        number, fetch = self._shard.number, self._connection.fetch
+        first, end = batches[0]["first_seq"], batches[-1]["next_seq"]
+        await self._load_control()
+        rows = await fetch(query("relay_entries"), number, first, end)
+        entries = [from_row(row, row["source_text"], self._numbering) for row in rows]
+        outgoing = [
+            *await self._balances(entries, end, batches[-1]["recorded_at"]),
+            *await self.lots(first, end, batches[-1]["recorded_at"]),
+            *await self._dead_letters(batches),
+            *await self._journal(batches, entries),
+        ]
+        return Group(batches[-1]["batch"], outgoing)
+
+    async def balances(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
+        """The balances of these people, as their rows have them."""
+        await self._load_control()
+        return self._written(rows, recorded_at)
+
+    async def lots(self, first: int, end: int, recorded_at: Instant) -> list[Outgoing]:
+        """Lots whose own state changed last by an entry of that range."""
+        rows = await self._connection.fetch(query("relay_lots"), self._shard.number, first, end)
+        return [self._writer.lot(row, recorded_at) for row in rows]
+
+    async def _load_control(self) -> None:
+        number, fetch = self._shard.number, self._connection.fetch
+        restore_programmes(
+            self._shard, await fetch(query("load_programmes"), number), await fetch(query("load_terms"), number)
+        )
+        restore_waves(self._shard, self._numbering, await fetch(query("load_waves"), number))
+        restore_lots(self._shard, self._numbering, await fetch(query("load_lots"), number))
+
+    async def _journal(self, batches: list[Any], entries: list[Entry]) -> list[Outgoing]:
+        """Entries with their decisions, each batch followed by its marker: the group's last record is a marker."""
+        currencies = {key: self._shard.lot(key).terms.currency for key in self._numbering.lots}
+        orders = await self._orders(entries)
+        outgoing = []
+        left = iter(entries)
+        for batch in batches:
+            for entry in (next(left) for _ in range(batch["next_seq"] - batch["first_seq"])):
+                outgoing.append(self._writer.entry(entry, batch["batch"], batch["recorded_at"], currencies))
+                if is_answered(entry):
+                    order = _order(entry) or orders.get((entry.beneficiary, entry.redemption))
+                    outgoing.append(self._writer.decision(entry, order, batch["recorded_at"]))
+            outgoing.append(self._writer.marker(batch))
+        return outgoing
+
+    async def _balances(self, entries: list[Entry], end: int, recorded_at: Any) -> list[Outgoing]:
+        """Beneficiaries as they stand now; whoever has changed again since comes with a later group."""
+        people = sorted({BeneficiaryId(entry.beneficiary) for entry in entries if entry.beneficiary})
+        rows = await self._connection.fetch(query("relay_states"), self._shard.number, people, end)
+        return self._written(rows, recorded_at)
+
+    def _written(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
+        restored = (restore_person(row, self._numbering) for row in rows)
+        holders = (person for person in restored if any(v.issued for v in person.vouchers.values()))
+        return [self._writer.balance(person, self._shard.programmes, recorded_at) for person in holders]
+
+    async def _dead_letters(self, batches: list[Any]) -> list[Outgoing]:
+        rows = await self._connection.fetch(
+            query("relay_dead_letters"), self._shard.number, batches[0]["batch"] - 1, batches[-1]["batch"]
+        )
+        recorded_at = batches[-1]["recorded_at"]
+        return [self._writer.dead_letter(row, self._prefix, recorded_at) for row in rows]
+
+    async def _orders(self, entries: list[Entry]) -> dict[tuple[Any, Any], str]:
+        asked = {(e.beneficiary, e.redemption) for e in entries if e.redemption and is_answered(e) and not _order(e)}
+        if not asked:
+            return {}
+        rows = await self._connection.fetch(query("relay_orders"), self._shard.number, *columns(sorted(asked)))
+        return {(row["beneficiary"], row["redemption"]): row["order"] for row in rows}
+
+
+def _order(entry: Entry) -> str | None:
+    return entry.happening.order if isinstance(entry.happening, Requested | Recorded) else None
