@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from redress.domain.ids import Instant
 
@@ -42,6 +43,10 @@ def parse_instant(text: str) -> Instant:
     return Instant(micros)
 
 
+@lru_cache(maxsize=4096)
 def format_instant(instant: Instant) -> str:
-    """UTC text ending in `Z`; a fraction of six digits only where there is one."""
+    """UTC text ending in `Z`; a fraction of six digits only where there is one.
+
+    Kept for a while: the lines of an entry, and the entries of a batch, share their times.
+    """
     return (_EPOCH + timedelta(microseconds=instant)).isoformat()[:-6] + "Z"
