@@ -51,10 +51,11 @@ def example() -> ModuleType:
 @pytest.fixture(scope="module")
 def java(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command of the one in Java, with the jars its README names and no other."""
-    jars = sorted({Path(found).name for found in re.findall(r"https://\S+\.jar", JAVA_README.read_text("utf-8"))})
+    named_there = re.findall(r"[\w.]+:([\w-]+):([\w.-]+)", JAVA_README.read_text("utf-8"))
+    jars = sorted({f"{artifact}-{version}.jar" for artifact, version in named_there})
     folder = Path(java_runtime.class_path()).parent
     named = [file for file in folder.iterdir() for jar in jars if file.name.endswith(f".{jar}")]
-    assert len(named) == len(jars) == 5
+    assert len(named) == len(jars) == 6
     return compiled(JAVA_EXAMPLE, named, tmp_path_factory.mktemp("java"))
 
 

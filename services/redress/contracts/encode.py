@@ -13,6 +13,8 @@ from redress.domain.event import ClockTicked, Data, LotExtended, ProgrammePublis
 from redress.domain.ids import Instant
 
 HEADERS: Final = (("content-type", CONTENT_TYPE),)
+COMPRESSION: Final = "zstd"
+"""Of all that Redress writes: a fifteenth of the bytes for 1.5 µs a record; lz4 leaves half as many again."""
 _TYPES = {known.domain: known for known in INPUTS.values()}
 
 

@@ -16,6 +16,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from redress.contracts.encode import COMPRESSION
 from redress.contracts.registry import OutTopic
 from redress.ledger.connection import Connection
 from redress.ledger.identity import LedgerIdentity
@@ -187,6 +188,7 @@ class Relay:
             transactional_id=f"{self._prefix}redress-{self._identity.name}-relay-{shard}",
             transaction_timeout_ms=TRANSACTION_MS,
             acks="all",
+            compression_type=COMPRESSION,
             linger_ms=0,
             max_batch_size=512 * 1024,
         )

@@ -10,7 +10,7 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
-from redress.contracts.encode import Record
+from redress.contracts.encode import COMPRESSION, Record
 from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.intake.worker import Companion, Servers, Worker
 from redress.issuance.issuer import Issuer
@@ -113,6 +113,7 @@ async def start_producer(servers: Servers) -> AIOKafkaProducer:
         client_id="redress",
         acks="all",
         enable_idempotence=True,
+        compression_type=COMPRESSION,
         linger_ms=LINGER_MS,
         max_batch_size=BATCH_BYTES_MAX,
         max_request_size=REQUEST_BYTES_MAX,
