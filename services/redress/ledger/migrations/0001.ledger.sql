@@ -357,7 +357,7 @@ comment on table redress.dead_letter is 'What could not be taken, with its bytes
 create table redress.stopped (
     shard  smallint primary key,
     since  timestamptz not null default clock_timestamp(),
-    reason text        not null check (reason in ('unreadable_records', 'ledger_topic_ahead')),
+    reason text        not null check (reason in ('unreadable_records', 'ledger_topic_ahead', 'refused_by_database')),
     detail text        not null
 );
 comment on table redress.stopped is 'Shards that stand still until somebody resumes them.';
