@@ -116,10 +116,12 @@ def start_faulty_worker(
     kafka: str, postgres: str, prefix: str, point: str = NEVER, hit: int = 1, fault: Fault = Fault.KILL
 ) -> "subprocess.Popen[bytes]":
     """The process; its output goes where the test's goes."""
+    # Before the path as it is, not in its place: the code under test may be a copy, with a bug planted in it.
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", __name__, kafka, postgres, prefix, point, str(hit), fault.value],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": path},
     )
 
 
