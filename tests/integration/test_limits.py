@@ -8,10 +8,14 @@ import pytest
 
 from redress.domain.event import Topic
 from redress.intake import batch_decider, shard_writer, source, worker
+from redress.intake.batch_log import DatabaseLog
+from redress.intake.replay import Replay
 from redress.runtime.local import Stack
+from tests.conftest import TEST_LEDGER
 from tests.harness.events import DAY, PROGRAMME, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
+from tests.harness.recovery import content, empty_ledger
 from tests.harness.running_ledger import RunningLedger
 from tests.oracle.scenario import Scenario
 
@@ -88,8 +92,21 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
         # then those do
         assert (await _sizes(ledger))[batches:] == [5, 5, 5, 5, 5, 4, 1]
         assert (await ledger.entries(1))[-1]["beneficiary"] == newcomer
+
+        # and where one batch was just enough, it is known that nothing is left
+        await ledger.send_all(events.recorded(stranger, f"r-last-{number}", 1_000) for number in range(DUE_MAX))
+        await ledger.settled()
+        batches = len(await _sizes(ledger))
+        await ledger.send_all([events.tick(events.at + DAY)])
+        await ledger.settled(WAIT_SECONDS_MAX)
+        assert (await _sizes(ledger))[batches:] == [DUE_MAX, 0]
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
+
+    # and a replay cuts where the first run did
+    async with empty_ledger(stack) as target:
+        await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
+        assert await content(target) == await content(database)
 
 
 async def _sizes(ledger: RunningLedger) -> list[int]:
