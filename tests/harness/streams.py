@@ -155,7 +155,10 @@ class Company:
         self._add(GRANT, COMPLETE, person, "granted", "former_member" if is_former else "member")
         if is_former:
             self._add(ENROL, COMPLETE, person, "enrolled")
-        self._add(ISSUE, COMPLETE, person, "issued")
+        self._add(ENROL if kind == 0 else ISSUE, COMPLETE, person, "issued")
+        if kind == 0:  # spends and cancels early: where the issue is late, one waits for it, and the other for the one
+            self._add(ISSUE, ISSUE, person, "recorded", "r-0", 4_000, "eats")
+            self._add(CLAIM, COMPLETE, person, "reversed", "r-0")
         self._add(CLAIM, COMPLETE, person, "claimed", "travel")
         self._add(CLAIM, COMPLETE, person, "claimed", "all")
         self._add(REQUEST, REQUEST, person, "requested", "r-1", 15_000)
