@@ -6,12 +6,14 @@ UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 # More than cores: most tests wait for servers.
 TEST_WORKERS ?= 4
+# Of `make drains`.
+PEOPLE ?= 2000000
 
 # The interpreter found here is the one used: nothing but packages is downloaded.
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz demo clean
+.PHONY: help setup check test faults planted fuzz drains demo clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -52,6 +54,9 @@ planted: setup ## Small wrong edits, each of which a named test must notice (min
 
 fuzz: setup ## The property tests, random and long
 	REDRESS_TEST_RANDOM=1 $(BIN)/pytest -n $(TEST_WORKERS) tests/property tests/contract
+
+drains: setup ## Measure how a million things that fall due at once are taken (PEOPLE=2000000: most of an hour)
+	$(BIN)/python -m tests.benchmarks.drains --people $(PEOPLE)
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo

@@ -74,7 +74,10 @@ class Events:
         return self._personal(ELIGIBILITY, event.ENROLLED, person, wave=self.wave)
 
     def withdrawn(self, person: str) -> Record:
-        return self._personal(ELIGIBILITY, event.WITHDRAWN, person, wave=self.wave, reason="account_invalid")
+        return self._personal(ELIGIBILITY, event.WITHDRAWN, person, wave=self.wave, reason="account-invalid")
+
+    def reinstated(self, person: str) -> Record:
+        return self._personal(ELIGIBILITY, event.REINSTATED, person, wave=self.wave, reason="appeal")
 
     def issued(self, person: str) -> Record:
         vouchers = [
@@ -85,6 +88,10 @@ class Events:
 
     def claimed(self, person: str, benefit: str = "travel") -> Record:
         return self._personal(REDEMPTION, event.CLAIMED, person, voucher=self.voucher(person, benefit), channel="app")
+
+    def declined(self, person: str, benefit: str) -> Record:
+        voucher = self.voucher(person, benefit)
+        return self._personal(REDEMPTION, event.DECLINED, person, voucher=voucher, reason="not-wanted")
 
     def welcomed(self, person: str, benefit: str = "travel") -> list[Record]:
         """Granted, issued, and one voucher claimed."""
@@ -104,6 +111,18 @@ class Events:
 
     def captured(self, person: str, redemption: str, amount: int, benefit: str = "travel") -> Record:
         return self._redemption(event.CAPTURED, person, redemption, amount, benefit)
+
+    def released(self, person: str, redemption: str) -> Record:
+        return self._personal(REDEMPTION, event.RELEASED, person, redemption=redemption, reason="cart-changed")
+
+    def reversed(self, person: str, redemption: str, amount: int | None = None, benefit: str = "travel") -> Record:
+        """The whole order, or `amount` of one line."""
+        lines = [] if amount is None else [{"voucher": self.voucher(person, benefit), "amount": amount}]
+        scope = "whole_order" if amount is None else "partial"
+        reason = "order-cancelled"
+        return self._personal(
+            REDEMPTION, event.REVERSED, person, redemption=redemption, scope=scope, lines=lines, reason=reason
+        )
 
     def recorded(self, person: str, redemption: str, amount: int, benefit: str = "travel") -> Record:
         return self._redemption(

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ from redress.intake.worker import Servers, Worker
 from redress.ledger.shard_ledger import Checkpoint
 from redress.relay.relay import Relay
 from tests.conftest import TEST_LEDGER
+from tests.harness.running_ledger import POLL_SECONDS
 
 POINTS: Final = (
     "opened",
@@ -30,11 +32,13 @@ POINTS: Final = (
     "fenced",
     "copied",
     "written",
+    "unanswered",
     "committed",
     "answered",
     "before_hint",
 )
-"""Every point of a batch's life that a worker passes, in order."""
+"""Every point of a batch's life that a worker passes, in order. At "unanswered" COMMIT has been sent, and whatever
+Postgres answers has not been read."""
 RELAY_POINTS: Final = ("relay_opened", "relay_read", "relay_sent", "relay_committed", "relay_hinted")
 """Every point of a group's life that a relay passes, in order."""
 RE_EMISSION_POINTS: Final = ("re_emission_read", "re_emission_sent", "re_emission_moved")
@@ -54,6 +58,8 @@ class Fault(StrEnum):
     """Postgres ends all its connections that write."""
     RAISE = "raise"
     """An exception nobody expects."""
+    HANG = "hang"
+    """The event loop stands still, as by a call that blocks, until somebody sends SIGUSR1. Threads go on."""
 
 
 class PlantedError(Exception):
@@ -66,8 +72,15 @@ def faulty_at(point: str, hit: int, fault: Fault, postgres: str) -> Checkpoint:
 
     def reached(name: str) -> None:
         passed[name] += 1
-        if name != point or passed[name] != hit:
+        if passed[name] != hit:
             return
+        if name == point:
+            happen()
+        elif (name, point) == ("written", "unanswered"):
+            # The loop turns when COMMIT is on its way, and calls this before it reads what comes back.
+            asyncio.get_running_loop().call_soon(happen)
+
+    def happen() -> None:
         match fault:
             case Fault.KILL:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -78,10 +91,23 @@ def faulty_at(point: str, hit: int, fault: Fault, postgres: str) -> Checkpoint:
                     connection.execute(_DROP)
             case Fault.RAISE:
                 raise PlantedError(point)
+            case Fault.HANG:
+                _hang(postgres)
 
     return reached
 
 
+def _hang(postgres: str) -> None:
+    """Until SIGUSR1. A connection tells that it hangs: see HUNG."""
+    woken: list[int] = []
+    signal.signal(signal.SIGUSR1, lambda number, _: woken.append(number))
+    with psycopg.connect(postgres, application_name="hung"):
+        while not woken:
+            time.sleep(POLL_SECONDS)
+
+
+HUNG: Final = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'hung'"
+"""How many workers hang."""
 _DROP: Final = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and application_name like 'redress-%' and pid <> pg_backend_pid()
@@ -92,10 +118,12 @@ def start_faulty_worker(
     kafka: str, postgres: str, prefix: str, point: str = NEVER, hit: int = 1, fault: Fault = Fault.KILL
 ) -> "subprocess.Popen[bytes]":
     """The process; its output goes where the test's goes."""
+    # Before the path as it is, not in its place: the code under test may be a copy, with a bug planted in it.
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     return subprocess.Popen(
         [sys.executable, "-m", __name__, kafka, postgres, prefix, point, str(hit), fault.value],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": path},
     )
 
 

@@ -1,86 +1,17 @@
 """Bad records on real topics: each ends as the named dead letter with its bytes, and its neighbours are processed."""
 
-import copy
-import json
-from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, NamedTuple
 
-from redress.contracts.partitioner import partition_of
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
-from tests.harness.events import DAY, ELIGIBILITY, PROGRAMME, REDEMPTION, SECOND, Events, people_of_shard
+from tests.harness.bad_records import OTHER, PERSON, SHARD, USED_ID, bad_records
+from tests.harness.events import PROGRAMME, REDEMPTION, SECOND, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger
-from tests.oracle import instant
 
-SHARDS = TEST_LEDGER.shards
-SHARD = 1
-PERSON, OTHER, *CROWD = people_of_shard(12, SHARD, SHARDS)
-STRANGER = people_of_shard(1, SHARD + 1, SHARDS)[0]
-
-
-class Bad(NamedTuple):
-    """Bytes on a topic, and the dead letter they end as."""
-
-    reason: str
-    detail: str
-    value: bytes | None
-    key: bytes | None = PERSON.encode()
-    topic: str = REDEMPTION
-    partition: int = SHARD
-
-
-def bad_records(events: Events) -> dict[str, Bad]:
-    """Every kind that the ledger must survive. `events` made the good ones before."""
-    good = events.captured(PERSON, "r-bad", 5000)[1]
-    text = json.dumps(good)
-
-    def edited(edit: Callable[[dict[str, Any]], object]) -> bytes:
-        event = copy.deepcopy(good)
-        edit(event)
-        return json.dumps(event).encode()
-
-    def amount(value: object) -> bytes:
-        return edited(lambda event: event["data"]["lines"][0].update(amount=value))
-
-    elsewhere = partition_of(STRANGER.encode(), SHARDS)
-    wave = json.dumps(events.opened(terms_version=9)[1]).encode()
-    terms = json.dumps(events.published(vouchers_per_order=7)[1]).encode()
-    programme = events.programme.encode()
-    return {
-        "broken line": Bad("malformed", "value: not JSON", text[:-7].encode()),
-        "unknown type": Bad(
-            "unknown_type", "type: not a type", edited(lambda e: e.update(type="redress.gift.sent.v1"))
-        ),
-        "type of another topic": Bad("unknown_type", "type: not a type", text.encode(), topic=ELIGIBILITY),
-        "float": Bad("invalid", "data.lines.0.amount: int_type", amount(5000.0)),
-        "negative": Bad("invalid", "data.lines.0.amount: greater_than_equal 1", amount(-1)),
-        "too large": Bad("invalid", "data.lines.0.amount: less_than_equal 1000000000000", amount(10**12 + 1)),
-        "key twice": Bad(
-            "malformed", "value: a key is given twice", text.replace('"id"', '"id": "x", "id"', 1).encode()
-        ),
-        "control character": Bad("invalid", "data.redemption: ", edited(lambda e: e["data"].update(redemption="a\0b"))),
-        "id used again": Bad("conflict", "id: used before", edited(lambda e: e.update(id="t-used"))),
-        "wrong partition": Bad("misrouted", "key: not the partition", text.encode(), partition=elsewhere),
-        "key of another": Bad("invalid", "key: not the partitionkey", text.encode(), key=OTHER.encode()),
-        "300 KB": Bad(
-            "malformed", "value: more than 262144 bytes", edited(lambda e: e.update(padding="x" * 300 * 1024))
-        ),
-        "not UTF-8": Bad("malformed", "value: not UTF-8", text.encode().replace(b"r-bad", b"r-\xff\xfe")),
-        "time without offset": Bad("malformed", "time: ", edited(lambda e: e.update(time="2026-01-10T00:00:00"))),
-        "two days ahead": Bad(
-            "invalid", "time: more than 24 h ahead", edited(lambda e: e.update(time=instant.write(events.at + 2 * DAY)))
-        ),
-        "no key": Bad("malformed", "key: missing", text.encode(), key=None),
-        "no value": Bad("malformed", "value: missing", None),
-        "nothing": Bad("malformed", "value: not JSON", b""),
-        "rubbish for all shards": Bad("malformed", "value: not JSON", b"{", b"clock", PROGRAMME, 0),
-        "unknown terms": Bad("invalid", "", wave, programme, PROGRAMME, 0),
-        "terms changed": Bad("conflict", "", terms, programme, PROGRAMME, 0),
-    }
+CROWD = people_of_shard(12, SHARD, TEST_LEDGER.shards)[2:]
 
 
 async def test_each_bad_record_is_kept_with_its_reason_and_its_neighbours_are_processed(
@@ -90,7 +21,7 @@ async def test_each_bad_record_is_kept_with_its_reason_and_its_neighbours_are_pr
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
         await ledger.send_all([*events.begin(), *events.welcomed(PERSON), *events.welcomed(OTHER)])
         used = events.requested(PERSON, "r-used", 100)
-        used[1]["id"] = "t-used"
+        used[1]["id"] = USED_ID
         await ledger.send_all([used])
         expected = {}
         neighbours = []

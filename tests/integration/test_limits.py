@@ -1,21 +1,27 @@
-"""Bounds that hold on a running ledger: bytes of a batch, shards of a worker."""
+"""Bounds that hold on a running ledger: bytes of a batch, what falls due in one, shards of a worker."""
 
 import asyncio
+from collections import Counter
 from random import Random
 
 import pytest
 
 from redress.domain.event import Topic
-from redress.intake import shard_writer, source, worker
+from redress.intake import batch_decider, shard_writer, source, worker
+from redress.intake.batch_log import DatabaseLog
+from redress.intake.replay import Replay
 from redress.runtime.local import Stack
-from tests.harness.events import PROGRAMME, Events, people_of_shard
+from tests.conftest import TEST_LEDGER
+from tests.harness.events import DAY, PROGRAMME, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
+from tests.harness.recovery import content, empty_ledger
 from tests.harness.running_ledger import RunningLedger
 from tests.oracle.scenario import Scenario
 
 BYTES_MAX = 4_000
 PADDING = 20_000
+DUE_MAX = 5
 WAIT_SECONDS_MAX = 20
 
 
@@ -51,6 +57,62 @@ async def test_a_batch_is_bounded_in_bytes_whatever_its_records_are(
                 assert len(large) <= 1
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
+
+
+async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_is_taken(
+    stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given grants that wait for their wave, of which a batch of what falls due holds a few
+    monkeypatch.setattr(batch_decider, "DUE_MAX", DUE_MAX)
+    events = Events()
+    *crowd, stranger, newcomer = people_of_shard(20, 1, 4)
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await ledger.send_all([events.published(), events.tick(), *map(events.granted, crowd)])
+        await ledger.settled()
+        batches = len(await _sizes(ledger))
+
+        # when it opens, and something new comes right behind it
+        await ledger.send_all([events.opened(), events.granted(newcomer)])
+        await ledger.settled()
+
+        # then all of them come first, after the wave itself
+        assert (await _sizes(ledger))[batches:] == [5, 5, 5, 4, 1]
+        assert (await ledger.entries(1))[-1]["beneficiary"] == newcomer
+
+        # and when a tick lets holds and parked facts fall due
+        await ledger.send_all(record for person in crowd for record in (events.issued(person), events.claimed(person)))
+        await ledger.settled()
+        await ledger.send_all(events.requested(person, "r-1", 1_000) for person in crowd)
+        await ledger.send_all(events.recorded(stranger, f"r-{number}", 1_000) for number in range(11))
+        await ledger.settled()
+        batches = len(await _sizes(ledger))
+        await ledger.send_all([events.tick(events.at + DAY), events.enrolled(newcomer)])
+        await ledger.settled(WAIT_SECONDS_MAX)
+
+        # then those do
+        assert (await _sizes(ledger))[batches:] == [5, 5, 5, 5, 5, 4, 1]
+        assert (await ledger.entries(1))[-1]["beneficiary"] == newcomer
+
+        # and where one batch was just enough, it is known that nothing is left
+        await ledger.send_all(events.recorded(stranger, f"r-last-{number}", 1_000) for number in range(DUE_MAX))
+        await ledger.settled()
+        batches = len(await _sizes(ledger))
+        await ledger.send_all([events.tick(events.at + DAY)])
+        await ledger.settled(WAIT_SECONDS_MAX)
+        assert (await _sizes(ledger))[batches:] == [DUE_MAX, 0]
+        await assert_agrees(ledger)
+    await assert_ledger_sound(database)
+
+    # and a replay cuts where the first run did
+    async with empty_ledger(stack) as target:
+        await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
+        assert await content(target) == await content(database)
+
+
+async def _sizes(ledger: RunningLedger) -> list[int]:
+    """Entries and dead letters of each batch of shard 1."""
+    letters = Counter(row["batch"] for row in await ledger.dead_letters() if row["shard"] == 1)
+    return [b["next_seq"] - b["first_seq"] + letters[b["batch"]] for b in await ledger.batch_log(1)]
 
 
 async def test_a_worker_takes_no_more_shards_than_it_has_connections_for(

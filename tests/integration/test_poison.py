@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from redress.domain.step import REFUSED_LATE
+from redress.intake import batch_decider
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
 from tests.harness.command import Command, environment_of
 from tests.harness.events import DAY, PROGRAMME, REDEMPTION, START, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.oracles import assert_agrees
 from tests.harness.recovery import empty_ledger
 from tests.harness.relayed import relayed
 from tests.harness.running_ledger import RunningLedger
@@ -112,6 +114,56 @@ async def test_a_shard_that_reads_mostly_rubbish_stops_until_it_is_resumed(
         assert (await redress("shard", "resume", str(SHARD))).status == 1
         assert (await redress("shard", "resume", "99")).status == 2
         await worker.stop()
+    await assert_ledger_sound(ledger.postgres)
+
+
+REFUSE_TIME_OUTS = """
+create function refuse_time_out() returns trigger language plpgsql as $$
+begin
+    raise exception 'no such value: %', new.redemption using errcode = 'invalid_parameter_value';
+end
+$$;
+create trigger refuse_time_out before insert on redress.journal for each row
+    when (new.kind = 6 and new.redemption = 'r-refused') execute function refuse_time_out();
+"""
+
+
+@pytest.mark.parametrize("batch", [2_000, 1], ids=["at once", "batch by batch"])
+async def test_a_shard_whose_database_refuses_what_falls_due_stops_until_it_is_resumed(
+    ledger: RunningLedger, redress: Command, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    # given holds, of which the database will not take one's end: no record is to blame, least of all the tick
+    monkeypatch.setattr(batch_decider, "DUE_MAX", batch)
+    events = Events()
+    await ledger.send_all([*events.begin(), *(e for p in (PERSON, OTHER, ELSEWHERE) for e in events.welcomed(p))])
+    ledger.start_worker()
+    await ledger.settled()
+    requests = [(OTHER, "r-1"), (PERSON, "r-refused"), (ELSEWHERE, "r-2")]
+    await ledger.send_all(events.requested(person, redemption, 1_000) for person, redemption in requests)
+    await ledger.settled()
+    await ledger.database.execute(REFUSE_TIME_OUTS)
+
+    # when they time out
+    await ledger.send_all([events.tick(START + DAY), events.claimed(PERSON, "all")])
+    await _until(ledger, "select count(*) from redress.stopped", lambda count: count == 1)
+
+    # then the shard stands still before it, and the others go on
+    row = await ledger.database.fetchrow("select * from redress.stopped")
+    assert row is not None
+    assert (row["shard"], row["reason"]) == (SHARD, "refused_by_database")
+    assert row["detail"] == "InvalidParameterValueError (22023) by what fell due"
+    await _until(
+        ledger, "select count(*) from redress.redemption where shard = 2 and status = 'held'", lambda n: n == 0
+    )
+    assert "STOPPED: refused_by_database" in (await redress("status")).out
+
+    # until the database takes it
+    await ledger.database.execute("drop trigger refuse_time_out on redress.journal")
+    assert (await redress("shard", "resume", str(SHARD))).status == 0
+    await ledger.settled()
+    assert await ledger.database.fetchval("select count(*) from redress.redemption where status = 'held'") == 0
+    assert await ledger.dead_letters() == []
+    await assert_agrees(ledger)
     await assert_ledger_sound(ledger.postgres)
 
 

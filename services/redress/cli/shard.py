@@ -23,8 +23,9 @@ def root() -> None:
 def resume_command(number: Number, *, json: AsJson = False) -> None:
     """Let a stopped shard go on. Exit status 1 if it was not stopped.
 
-    A shard stops when most of what it reads cannot be read, or when its database is behind what was published. Find
-    out why first: it goes on with the next record, and stops again if nothing has changed.
+    A shard stops when most of what it reads cannot be read, when its database is behind what was published, or when
+    it refuses what falls due. Find out why first: the shard goes on where it stood, and stops again if nothing has
+    changed.
     """
     session = open_session()
     if number >= session.identity.shards:

@@ -100,13 +100,17 @@ class BatchDecider:
         return bool(self._woken) or self._ledger.shard.falling_due
 
     async def go_on(self) -> bool:
-        """Decide more of what fell due or was woken; whether there was anything to append."""
+        """Decide more of what fell due or was woken; whether there is anything to append.
+
+        There is also where nothing was left: when a full batch was just enough, nobody else knows yet that all is done.
+        """
         if self._ledger.shard.falling_due:
             await self._fall_due()
         if not self._full():
             await self._wake()
         results = self._ledger.shard.results
-        if results.entries or results.dead_letters or results.parked:
+        done = self._ledger.head.falling_due and not self._ledger.shard.falling_due
+        if results.entries or results.dead_letters or results.parked or done:
             return True
         self._ledger.forget_people()
         await self.look_ahead()

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence, Set
 import asyncpg
 import structlog
 
+from redress.domain.entry import Lapsed, TimedOut
 from redress.domain.event import Coordinates, Topic
 from redress.intake.batch_decider import Batch, BatchDecider
 from redress.intake.breaker import Breaker, BreakerLimits
@@ -19,7 +20,7 @@ from redress.intake.source import BATCH_BYTES_MAX, PERSONAL_TOPICS, ShardSource
 from redress.ledger.connection import Connection
 from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
-from redress.ledger.shard_ledger import Checkpoint, ShardLedger
+from redress.ledger.shard_ledger import Checkpoint, ShardLedger, ShardRefusedError
 
 log = structlog.get_logger()
 
@@ -31,6 +32,8 @@ HINT_SECONDS = 5
 """How often Kafka is told how far the ledger is."""
 STOPPED_SECONDS = 1
 """How often a stopped shard looks whether it may go on."""
+REFUSED = "refused_by_database"
+"""Why a shard stops whose batch Postgres refuses although nothing that somebody sent brings it."""
 PROGRAMME_WAIT_MS = 250
 """How long one fetch waits for the rest of the programme topic."""
 
@@ -61,6 +64,7 @@ class ShardWriter:
         self._hinted_at = 0.0
         self._records_max = RECORDS_MAX
         self._attempted: list[Coordinates] = []
+        self._fell_due = False
         self._breaker = Breaker(breaker)
         self._is_stopped = False
 
@@ -187,6 +191,8 @@ class ShardWriter:
 
     async def _append(self, position: Position, batch: Batch) -> None:
         self._attempted = [at for at in self._ledger.attempted if at.topic is not Topic.PROGRAMME]
+        entries = self._ledger.shard.results.entries
+        self._fell_due = any(isinstance(entry.happening, Lapsed | TimedOut) for entry in entries)
         await self._ledger.append(position, batch.rejected, batch.raw)
         self._committed_at = time.monotonic()
         self._reached("answered")
@@ -207,13 +213,16 @@ class ShardWriter:
     ) -> None:
         """Set aside what Postgres refuses: an event that was parked and is decided now, or the record standing alone.
 
-        Each parked event is tried before the record, which may only have made it decidable.
+        Each parked event is tried before the record, which may only have made it decidable. A tick that let holds time
+        out or lots lapse is never tried: without it they would wait for the next tick, which would be refused as well,
+        and the clock would stand still unseen. What falls due writes nothing but what Postgres took before, with the
+        request or the wave; should it be refused all the same, somebody has to look.
 
         Raises:
-            asyncpg.DataError: none of them brought it, so none can be set aside.
+            ShardRefusedError: none of them brought it, so none can be set aside.
         """
         alone = {record.at for record in (*controls, *records)}
-        for poison, refused in _suspects(alone, self._attempted):
+        for poison, refused in _suspects(frozenset() if self._fell_due else alone, self._attempted):
             await self._load(poison, refused)
             try:
                 await (self._make_batch(records, controls, complete=complete) if alone else self._go_on())
@@ -223,7 +232,8 @@ class ShardWriter:
             log.warning("value refused by the database", shard=self._number, records=names)
             self._records_max = min(RECORDS_MAX, self._records_max * 2)
             return
-        raise error
+        # Not the error's own text: it may hold a value.
+        raise ShardRefusedError(REFUSED, f"{type(error).__name__} ({error.sqlstate}) by what fell due") from error
 
 
 def _suspects(

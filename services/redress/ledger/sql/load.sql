@@ -60,12 +60,11 @@ where shard = $1 and status = 'held' and expires_at <= $2
 order by expires_at, beneficiary, programme, redemption
 limit $3;
 
--- due_parked: whose parking has ended, in order of arrival
+-- due_parked: whose parking has ended, in order of arrival; as the clock never goes back, they came first
 select arrival, beneficiary
-from redress.parked
-where shard = $1 and parked_at <= $2
-order by arrival
-limit $3;
+from (select arrival, beneficiary, parked_at from redress.parked where shard = $1 order by arrival limit $3) as first
+where parked_at <= $2
+order by arrival;
 
 -- woken: who waits for this wave or programme, in order of arrival
 select arrival, beneficiary
@@ -74,8 +73,15 @@ where shard = $1 and wakes_on = $2
 order by arrival
 limit $3;
 
--- waited_for: waves and programmes that something waits for
-select distinct wakes_on from redress.parked where shard = $1 and wakes_on is not null order by wakes_on;
+-- waited_for: waves and programmes that something waits for; sought one by one, as millions may wait for each
+with recursive waited (wakes_on) as (
+    select min(wakes_on) from redress.parked where shard = $1
+    union all
+    select (select min(parked.wakes_on) from redress.parked where shard = $1 and parked.wakes_on > waited.wakes_on)
+    from waited
+    where waited.wakes_on is not null
+)
+select wakes_on from waited where wakes_on is not null order by wakes_on;
 
 -- next_due: when the next hold times out and the next parking ends
 select (select min(expires_at) from redress.redemption where shard = $1 and status = 'held') as expires_at,
