@@ -127,6 +127,18 @@ def start_faulty_worker(
     )
 
 
+async def died_by(doomed: "subprocess.Popen[bytes]", seconds_max: float) -> int:
+    """The signal that ended it. One that the fault did not find is ended too: it would go on for ever.
+
+    Raises:
+        subprocess.TimeoutExpired: nothing ended it.
+    """
+    try:
+        return -await asyncio.to_thread(doomed.wait, seconds_max)
+    finally:
+        doomed.kill()
+
+
 async def _run(kafka: str, postgres: str, prefix: str, reached: Checkpoint) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)

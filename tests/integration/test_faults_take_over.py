@@ -11,7 +11,7 @@ import pytest
 from redress.intake.keeper import PROGRESS_SECONDS_MAX
 from redress.ledger.lease import LEASE_SECONDS, SURVEY_SECONDS
 from redress.runtime.local import Stack
-from tests.harness.faulty_worker import HUNG, POINTS, Fault, start_faulty_worker
+from tests.harness.faulty_worker import HUNG, POINTS, Fault, died_by, start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import POLL_SECONDS, RunningLedger, chunks
@@ -38,8 +38,7 @@ async def test_a_worker_killed_at_any_point_of_a_batch_changes_no_figure(
         for point, records, hit in zip(points, parts, (1, 3, 2, 4, 1, 3, 2), strict=False):
             await ledger.send_all(records)
             doomed = start_faulty_worker(stack.kafka, database, topic_prefix, point, hit)
-            died_by = await asyncio.to_thread(doomed.wait, DIE_SECONDS_MAX)
-            assert -died_by == signal.SIGKILL, point
+            assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL, point
             await ledger.database.execute(LEASES_RUN_OUT)  # rather than waiting until they do
         await ledger.send_all(record for part in parts[len(points) :] for record in part)
         ledger.start_worker()
@@ -57,8 +56,7 @@ async def test_a_dead_workers_shards_are_taken_over_within_seconds(
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
         doomed = start_faulty_worker(stack.kafka, database, topic_prefix, "written", 5)
         await ledger.send_all(events[:200])
-        died_by = await asyncio.to_thread(doomed.wait, DIE_SECONDS_MAX)
-        assert -died_by == signal.SIGKILL
+        assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL
 
         # when nothing is done but to wait
         begun = time.monotonic()

@@ -13,7 +13,7 @@ from redress.contracts.registry import OutTopic
 from redress.ledger.connection import WRITER_ROLE, connect
 from redress.relay.relay import Relay
 from redress.runtime.local import Stack
-from tests.harness.faulty_worker import RELAY_POINTS, start_faulty_worker
+from tests.harness.faulty_worker import RELAY_POINTS, died_by, start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.relayed import MARKER, RELAY_SECONDS_MAX, assert_published, relayed
 from tests.harness.running_ledger import RunningLedger, chunks
@@ -50,8 +50,7 @@ async def test_a_worker_killed_at_any_point_of_publishing_loses_and_repeats_noth
         for point, records, hit in zip(RELAY_POINTS, parts, (1, 3, 2, 4, 1), strict=False):
             await ledger.send_all(records)
             doomed = start_faulty_worker(stack.kafka, database, topic_prefix, point, hit)
-            died_by = await asyncio.to_thread(doomed.wait, DIE_SECONDS_MAX)
-            assert -died_by == signal.SIGKILL, point
+            assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL, point
             await ledger.database.execute(LEASES_RUN_OUT)  # rather than waiting until they do
         await ledger.send_all(record for part in parts[len(RELAY_POINTS) :] for record in part)
         ledger.start_worker()
