@@ -10,10 +10,10 @@ TEST_WORKERS ?= 2
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz demo clean
+.PHONY: help setup check test faults planted fuzz demo bench-checkout clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 setup: $(UV) ## Install everything into .venv and fetch Kafka's jars (quick when nothing is to do)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -53,6 +53,9 @@ fuzz: setup ## The property tests, random and long
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo
+
+bench-checkout: setup ## How long a decision takes over Kafka and HTTP, and look-ups, beside the bare servers (minutes)
+	$(BIN)/python -m tests.benchmarks.checkout $(BENCH)
 
 clean: ## Remove .venv, .tools and caches (the local stack's data stay)
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
