@@ -9,6 +9,7 @@ from redress.api.app import create_app
 from redress.api.context import MayRead, The, json_response
 from redress.api.serve import serve
 from redress.cli.api import verifier_of
+from redress.runtime.logging import configure_logging
 from redress.runtime.settings import load_settings
 from redress.runtime.wiring import identity_of, servers_by_address
 
@@ -21,6 +22,7 @@ async def bare(api: The, _caller: MayRead) -> Response:
 
 async def run() -> None:
     settings = load_settings()
+    configure_logging(settings.log)
     servers, identity = servers_by_address(settings), identity_of(settings)
     app = create_app(servers, identity, verifier_of(settings), connections=settings.api_connections)
     app.add_api_route("/bare", bare, methods=["GET"], response_model=None)
