@@ -1,8 +1,9 @@
-"""The relay of one shard: from the ledger to Kafka, group by group, each in one Kafka transaction.
+"""The relay of one shard: from the ledger to Kafka, group by group, in Kafka transactions of whole groups.
 
 Exactly once without a table of what was sent: a group ends with its last batch's marker in the same transaction, so the
-topic itself says how far it is. A new owner's `init_transactions` fences the old one and settles what it left open;
-only then is the last marker looked for. Everything published was durable first.
+topic itself says how far it is. A transaction takes all groups of a moment; who reads uncommitted has each at once. A
+new owner's `init_transactions` fences the old one and settles what it left open; only then is the last marker looked
+for. Everything published was durable first.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from redress.contracts.registry import OutTopic
 from redress.domain.answer import is_answered
-from redress.domain.entry import Entry
+from redress.domain.entry import Entry, LotKey
 from redress.domain.event import Recorded, Requested
 from redress.domain.ids import BeneficiaryId
 from redress.domain.shard import Shard
@@ -33,11 +34,12 @@ from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedErr
 from redress.relay.events import MARKER, EventWriter, Outgoing
 
 GROUP_ENTRIES_MAX = 2_000
-"""Entries of a group, one batch more at most: enough that a Kafka transaction's 30 ms do not count."""
+"""Entries of a group, one batch more at most: enough that its fixed cost does not count."""
 GROUP_BATCHES_MAX = 200
 """Batches of a group: an idle ledger has many without entries, and each still has its marker."""
-IDLE_SECONDS = 0.02
-"""Pause when there is nothing to publish: a part of the way from a request to its decision."""
+OPEN_SECONDS = 0.1
+"""How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
+markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
 HINT_SECONDS = 5
 """How often the hint in Postgres moves: what a new owner reads at most."""
 READ_MS = 1_000
@@ -61,7 +63,7 @@ class _Marker:
 
 @dataclass(slots=True)
 class _Group:
-    """What one transaction publishes."""
+    """Some batches, with what belongs to them."""
 
     last_batch: int
     outgoing: list[Outgoing]
@@ -93,7 +95,7 @@ class Relay:
         if digest != marker.digest:
             raise ShardRefusedError(AHEAD, f"batch {marker.batch} was published with another digest")
 
-    async def run(self, shard: int, epoch: int, connection: Connection) -> None:
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
         """Publish what the shard appends, until cancelled.
 
         Raises:
@@ -101,7 +103,7 @@ class Relay:
         """
         try:
             async with self._producer(shard) as producer:
-                await self._publish(shard, connection, producer)
+                await self._publish(shard, connection, producer, appended)
         except ProducerFenced:
             # Somebody began to relay this shard. If it is ours no more, leave; else it was a zombie, and we go on.
             head = await connection.fetchrow(query("load_head"), shard)
@@ -109,20 +111,26 @@ class Relay:
                 raise FencedError(f"shard {shard} was taken over") from None
             raise
 
-    async def _publish(self, shard: int, connection: Connection, producer: AIOKafkaProducer) -> None:
+    async def _publish(
+        self, shard: int, connection: Connection, producer: AIOKafkaProducer, appended: asyncio.Event
+    ) -> None:
         marker = await self._last_marker(shard, connection)
         published = marker.batch if marker else 0
         self._reached("relay_opened")
         hinted_at = 0.0
-        writer = EventWriter(self._identity.name, shard)
+        reader = _GroupReader(self._identity, self._prefix, shard, connection, appended)
         while True:
-            group = await self._next_group(shard, connection, writer, published)
+            group = await reader.next_group(published)
             if group is None:
-                await asyncio.sleep(IDLE_SECONDS)
+                await appended.wait()
                 continue
-            self._reached("relay_read")
-            offset = await self._send(producer, group)
-            published = group.last_batch
+            async with producer.transaction():
+                until = time.monotonic() + OPEN_SECONDS
+                while group is not None:
+                    self._reached("relay_read")
+                    offset = await self._send(producer, group)
+                    published = group.last_batch
+                    group = await reader.group_before(until, published)
             self._reached("relay_committed")
             if time.monotonic() - hinted_at >= HINT_SECONDS:
                 hinted_at = time.monotonic()
@@ -130,34 +138,21 @@ class Relay:
                 self._reached("relay_hinted")
 
     async def _send(self, producer: AIOKafkaProducer, group: _Group) -> int:
-        """Send a group as one transaction; the offset of its last marker."""
-        async with producer.transaction():
-            sent = [
-                await producer.send(
-                    self._prefix + record.topic.value,
-                    record.value,
-                    key=record.key,
-                    partition=record.partition,
-                    headers=list(record.headers),
-                )
-                for record in group.outgoing
-            ]
-            acknowledged = await asyncio.gather(*sent)
-            self._reached("relay_sent")
+        """Send a group; the offset of its last marker, once Kafka has it."""
+        sent = [
+            await producer.send(
+                self._prefix + record.topic.value,
+                record.value,
+                key=record.key,
+                partition=record.partition,
+                headers=list(record.headers),
+            )
+            for record in group.outgoing
+        ]
+        acknowledged = await asyncio.gather(*sent)
+        self._reached("relay_sent")
         offset: int = acknowledged[-1].offset
         return offset
-
-    async def _next_group(
-        self, shard: int, connection: Connection, writer: EventWriter, published: int
-    ) -> _Group | None:
-        """The next batches with everything that belongs to them, read in one snapshot."""
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            batches = await connection.fetch(query("relay_batches"), shard, published, GROUP_BATCHES_MAX)
-            if not batches:
-                return None
-            first = batches[0]["first_seq"]
-            chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
-            return await _GroupReader(self._identity, self._prefix, shard, connection, writer).read(chosen)
 
     async def _last_marker(self, shard: int, connection: Connection) -> _Marker | None:
         """The last batch marker in the shard's partition of `redress.ledger`, read forward from the hint."""
@@ -204,28 +199,67 @@ class _GroupReader:
     """Reads what belongs to some batches of a shard, and writes it as events."""
 
     def __init__(
-        self, identity: LedgerIdentity, prefix: str, shard: int, connection: Connection, writer: EventWriter
+        self, identity: LedgerIdentity, prefix: str, shard: int, connection: Connection, appended: asyncio.Event
     ) -> None:
+        self._identity = identity
         self._prefix = prefix
+        self._appended = appended
         self._connection = connection
-        self._writer = writer
+        self._writer = EventWriter(identity.name, shard)
+        self._number = shard
         self._numbering = Numbering()
         self._shard = Shard(shard, identity.parking_seconds, identity.clock == "system")
+        self._currencies: dict[LotKey, str] = {}
 
-    async def read(self, batches: list[Any]) -> _Group:
-        """The group of these batches."""
-        number, fetch = self._shard.number, self._connection.fetch
+    async def next_group(self, published: int) -> _Group | None:
+        """The next batches with everything that belongs to them.
+
+        Without a snapshot: what was appended never changes, and what has changed since then comes with a later group.
+        """
+        self._appended.clear()  # before looking: what is appended from here on sets it again
+        batches = await self._connection.fetch(query("relay_batches"), self._number, published, GROUP_BATCHES_MAX)
+        if not batches:
+            return None
+        first = batches[0]["first_seq"]
+        chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
+        try:
+            return await self._read(chosen)
+        except KeyError:
+            # A lot or wave newer than what is kept of them, or the first group. What is kept of them never changes.
+            await self._load()
+            return await self._read(chosen)
+
+    async def group_before(self, until: float, published: int) -> _Group | None:
+        """The next group, if there is one before that moment."""
+        while (left := until - time.monotonic()) > 0:
+            group = await self.next_group(published)
+            if group is not None:
+                return group
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._appended.wait(), left)
+        return None
+
+    async def _load(self) -> None:
+        """Programmes, waves and lots: what numbers in packed rows stand for, services and currencies."""
+        number, fetch = self._number, self._connection.fetch
+        self._numbering = Numbering()
+        self._shard = Shard(number, self._identity.parking_seconds, self._identity.clock == "system")
+        async with self._connection.transaction(isolation="repeatable_read", readonly=True):
+            restore_programmes(
+                self._shard, await fetch(query("load_programmes"), number), await fetch(query("load_terms"), number)
+            )
+            restore_waves(self._shard, self._numbering, await fetch(query("load_waves"), number))
+            restore_lots(self._shard, self._numbering, await fetch(query("load_lots"), number))
+        self._currencies = {key: self._shard.lot(key).terms.currency for key in self._numbering.lots}
+
+    async def _read(self, batches: list[Any]) -> _Group:
         first, end = batches[0]["first_seq"], batches[-1]["next_seq"]
-        restore_programmes(
-            self._shard, await fetch(query("load_programmes"), number), await fetch(query("load_terms"), number)
-        )
-        restore_waves(self._shard, self._numbering, await fetch(query("load_waves"), number))
-        restore_lots(self._shard, self._numbering, await fetch(query("load_lots"), number))
-        rows = await fetch(query("relay_entries"), number, first, end)
+        recorded_at = batches[-1]["recorded_at"]
+        rows = await self._connection.fetch(query("relay_entries"), self._number, first, end)
         entries = [from_row(row, row["source_text"], self._numbering) for row in rows]
         outgoing = [
-            *await self._balances(entries, end, batches[-1]["recorded_at"]),
-            *await self._lots(first, end, batches[-1]["recorded_at"]),
+            *await self._balances(entries, end, recorded_at),
+            *await self._lots(entries, recorded_at),
             *await self._dead_letters(batches),
             *await self._journal(batches, entries),
         ]
@@ -233,13 +267,12 @@ class _GroupReader:
 
     async def _journal(self, batches: list[Any], entries: list[Entry]) -> list[Outgoing]:
         """Entries with their decisions, each batch followed by its marker: the group's last record is a marker."""
-        currencies = {key: self._shard.lot(key).terms.currency for key in self._numbering.lots}
         orders = await self._orders(entries)
         outgoing = []
         left = iter(entries)
         for batch in batches:
             for entry in (next(left) for _ in range(batch["next_seq"] - batch["first_seq"])):
-                outgoing.append(self._writer.entry(entry, batch["batch"], batch["recorded_at"], currencies))
+                outgoing.append(self._writer.entry(entry, batch["batch"], batch["recorded_at"], self._currencies))
                 if is_answered(entry):
                     order = _order(entry) or orders.get((entry.beneficiary, entry.redemption))
                     outgoing.append(self._writer.decision(entry, order, batch["recorded_at"]))
@@ -249,18 +282,24 @@ class _GroupReader:
     async def _balances(self, entries: list[Entry], end: int, recorded_at: Any) -> list[Outgoing]:
         """Beneficiaries as they stand now; whoever has changed again since comes with a later group."""
         people = sorted({BeneficiaryId(entry.beneficiary) for entry in entries if entry.beneficiary})
-        rows = await self._connection.fetch(query("relay_states"), self._shard.number, people, end)
+        if not people:
+            return []
+        rows = await self._connection.fetch(query("relay_states"), self._number, people, end)
         restored = (restore_person(row, self._numbering) for row in rows)
         holders = (person for person in restored if any(v.issued for v in person.vouchers.values()))
         return [self._writer.balance(person, self._shard.programmes, recorded_at) for person in holders]
 
-    async def _lots(self, first: int, end: int, recorded_at: Any) -> list[Outgoing]:
-        rows = await self._connection.fetch(query("relay_lots"), self._shard.number, first, end)
+    async def _lots(self, entries: list[Entry], recorded_at: Any) -> list[Outgoing]:
+        """Lots whose own state these entries changed, as they stand now; one about a person never does."""
+        seqs = [entry.seq for entry in entries if entry.beneficiary is None]
+        if not seqs:
+            return []
+        rows = await self._connection.fetch(query("relay_lots"), self._number, seqs[0], seqs[-1] + 1)
         return [self._writer.lot(row, recorded_at) for row in rows]
 
     async def _dead_letters(self, batches: list[Any]) -> list[Outgoing]:
         rows = await self._connection.fetch(
-            query("relay_dead_letters"), self._shard.number, batches[0]["batch"] - 1, batches[-1]["batch"]
+            query("relay_dead_letters"), self._number, batches[0]["batch"] - 1, batches[-1]["batch"]
         )
         recorded_at = batches[-1]["recorded_at"]
         return [self._writer.dead_letter(row, self._prefix, recorded_at) for row in rows]
@@ -269,7 +308,7 @@ class _GroupReader:
         asked = {(e.beneficiary, e.redemption) for e in entries if e.redemption and is_answered(e) and not _order(e)}
         if not asked:
             return {}
-        rows = await self._connection.fetch(query("relay_orders"), self._shard.number, *columns(sorted(asked)))
+        rows = await self._connection.fetch(query("relay_orders"), self._number, *columns(sorted(asked)))
         return {(row["beneficiary"], row["redemption"]): row["order"] for row in rows}
 
 
