@@ -22,6 +22,7 @@ from tests.harness.events import people
 CONNECTIONS: Final = 256
 """For redemptions: more than are ever under way, so that none waits for another."""
 LOOK_UP_CONNECTIONS: Final = 16
+LOOK_UP_WARM_UP_SECONDS: Final = 1.0
 OK: Final = b"HTTP/1.1 200"
 WAIT_MS: Final = 30_000
 
@@ -108,7 +109,7 @@ async def look_up(options: HttpLoad) -> Sample:
     asked = cycle(options.head(f"GET {options.path.replace('{b}', person)}") for person in having)
     latencies: list[float] = []
     refused = 0
-    begin = time.perf_counter() + WARM_UP_SECONDS
+    begin = time.perf_counter() + LOOK_UP_WARM_UP_SECONDS
     end = begin + options.seconds
 
     async def client() -> None:
