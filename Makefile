@@ -13,10 +13,10 @@ PEOPLE ?= 2000000
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz drains demo clean
+.PHONY: help setup check test faults planted fuzz drains demo bench-checkout clean
 
 help: ## List the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
 
 setup: $(UV) ## Install everything into .venv and fetch Kafka's jars and the tests' Java compiler (quick when nothing is to do)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
@@ -46,8 +46,8 @@ check: setup ## Format, lint, types, import rules, generated files up to date, n
 test: setup ## All tests, on a real Kafka and a real Postgres
 	$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal
 
-faults: setup ## The fault matrix: every fault at every point, servers that come and go (minutes)
-	$(BIN)/pytest -n $(TEST_WORKERS) -m faults tests/faults
+faults: setup ## Every fault at every point, servers that come and go, the race at full size (minutes)
+	$(BIN)/pytest -n $(TEST_WORKERS) -m faults
 
 planted: setup ## Small wrong edits, each of which a named test must notice (minutes)
 	$(BIN)/python -m tests.planted.run
@@ -60,6 +60,9 @@ drains: setup ## Measure how a million things that fall due at once are taken (P
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo
+
+bench-checkout: setup ## How long a decision takes over Kafka and HTTP, and look-ups, beside the bare servers (minutes)
+	$(BIN)/python -m tests.benchmarks.checkout $(BENCH)
 
 clean: ## Remove .venv, .tools and caches (the local stack's data stay)
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -89,7 +89,7 @@ async def _faulty_worker(ledger: RunningLedger, point: str, hit: int, fault: Fau
         if fault is Fault.KILL:
             assert -await asyncio.to_thread(process.wait, FAULT_SECONDS_MAX) == signal.SIGKILL, point
         elif fault is Fault.STOP:
-            await _stopped(process)
+            await stopped(process)
         else:
             await ledger.settled()  # it goes on by itself
         yield
@@ -108,7 +108,7 @@ async def _faulty_worker(ledger: RunningLedger, point: str, hit: int, fault: Fau
         process.kill()
 
 
-async def _stopped(process: "subprocess.Popen[bytes]") -> None:
+async def stopped(process: "subprocess.Popen[bytes]") -> None:
     _, status = await asyncio.wait_for(
         asyncio.to_thread(os.waitpid, process.pid, os.WUNTRACED), timeout=FAULT_SECONDS_MAX
     )

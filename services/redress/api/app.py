@@ -72,7 +72,7 @@ def create_app(
     book = LotBook()
     decisions = servers.topic_prefix + OutTopic.DECISION.value
     listener = DecisionListener(servers.kafka, decisions, identity.shards)
-    producer = SharedProducer(servers)
+    producer = SharedProducer(servers, linger_ms=0)  # somebody waits for each record
     publisher = Publisher(producer, servers.topic_prefix)
     redeemer = Redeemer(
         Answers(reader, book, identity),

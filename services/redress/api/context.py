@@ -37,7 +37,10 @@ class Api:
     load_status: Callable[[], Awaitable[Status]]
 
 
-def api_of(request: Request) -> Api:
+# Dependencies are coroutines: FastAPI sends what is none to a thread, which takes longer than the work.
+
+
+async def api_of(request: Request) -> Api:
     """The API that a request has come to."""
     return cast("Api", request.app.state.api)
 
@@ -50,7 +53,7 @@ _bearer = HTTPBearer(
 )
 
 
-def caller_of(request: Request, scopes: SecurityScopes, _described: Annotated[Any, Depends(_bearer)]) -> Caller:
+async def caller_of(request: Request, scopes: SecurityScopes, _described: Annotated[Any, Depends(_bearer)]) -> Caller:
     """Who asks; the token was checked before.
 
     Raises:

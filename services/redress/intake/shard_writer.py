@@ -6,7 +6,7 @@ its end as it is then, so that a control event acknowledged before a record was 
 
 import asyncio
 import time
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 
 import asyncpg
 import structlog
@@ -16,7 +16,7 @@ from redress.domain.event import Coordinates, Topic
 from redress.intake.batch_decider import Batch, BatchDecider
 from redress.intake.breaker import Breaker, BreakerLimits
 from redress.intake.record import Record
-from redress.intake.source import BATCH_BYTES_MAX, PERSONAL_TOPICS, ShardSource
+from redress.intake.source import BATCH_BYTES_MAX, ShardSource
 from redress.ledger.connection import Connection
 from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
@@ -39,7 +39,7 @@ PROGRAMME_WAIT_MS = 250
 
 
 class ShardWriter:
-    """Runs one shard under one epoch, from `open` until an exception ends it."""
+    """Runs one shard under one epoch, from `open` until an exception ends it. `appended` is called after each batch."""
 
     def __init__(
         self,
@@ -50,6 +50,7 @@ class ShardWriter:
         source: ShardSource,
         reached: Checkpoint,
         breaker: BreakerLimits,
+        appended: Callable[[], None],
     ) -> None:
         self._connection = connection
         self._identity = identity
@@ -66,6 +67,7 @@ class ShardWriter:
         self._attempted: list[Coordinates] = []
         self._fell_due = False
         self._breaker = Breaker(breaker)
+        self._appended = appended
         self._is_stopped = False
 
     async def open(self) -> None:
@@ -89,9 +91,11 @@ class ShardWriter:
                 await self._single_out([], [], error, complete=True)
             return True
         begun = self._ledger.shard.now is not None  # until the first tick the programme alone is read
-        records = await self._fetch(PERSONAL_TOPICS, timeout_ms) if begun else []
+        # All topics at once: a control record that lay unread would keep the consumer from fetching the others.
+        found = await self._fetch(tuple(Topic) if begun else (Topic.PROGRAMME,), timeout_ms)
+        records = [record for record in found if record.at.topic is not Topic.PROGRAMME]
         self._reached("fetched")
-        controls, complete = await self._fetch_controls(0 if begun else timeout_ms)
+        controls, complete = await self._fetch_controls(found[: len(found) - len(records)])
         self._reached("programme_read")
         if self._may_wait(records, controls):  # asked before any record is put off: those would never be read again
             self._waiting_ticks = controls
@@ -138,11 +142,9 @@ class ShardWriter:
     async def _fetch(self, topics: Sequence[Topic], timeout_ms: int) -> list[Record]:
         return await self._source.fetch(topics, timeout_ms=timeout_ms, records_max=self._records_max)
 
-    async def _fetch_controls(self, timeout_ms: int) -> tuple[list[Record], bool]:
-        """Control records up to the topic's end as it is now; whether that was reached within the size of a batch."""
-        controls, self._waiting_ticks = self._waiting_ticks, []
-        if timeout_ms:
-            controls += await self._fetch((Topic.PROGRAMME,), timeout_ms)
+    async def _fetch_controls(self, found: list[Record]) -> tuple[list[Record], bool]:
+        """These and further ones to the topic's end as it is now; whether that was reached within a batch's size."""
+        controls, self._waiting_ticks = self._waiting_ticks + found, []
         end = await self._source.programme_end()
         while (await self._source.position()).programme < end:
             if len(controls) >= self._records_max or sum(record.size for record in controls) >= BATCH_BYTES_MAX:
@@ -194,6 +196,7 @@ class ShardWriter:
         entries = self._ledger.shard.results.entries
         self._fell_due = any(isinstance(entry.happening, Lapsed | TimedOut) for entry in entries)
         await self._ledger.append(position, batch.rejected, batch.raw)
+        self._appended()
         self._committed_at = time.monotonic()
         self._reached("answered")
         await self._decider.look_ahead()

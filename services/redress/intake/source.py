@@ -18,6 +18,8 @@ fetched ahead of a shard's batch is four partitions of it at most, 16 MiB, as it
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of keys and values that one fetch gives to a batch: four times what a full batch of usual events has. Records
 of the largest size would else make a batch of half a gigabyte, several times that while it is decoded."""
+FETCH_WAIT_MS = 250
+"""How long a fetch of an idle shard waits at the broker; records end the wait at once."""
 START_SECONDS_MAX = 30
 """How long Kafka may take to answer before the shard is given up for now."""
 
@@ -39,12 +41,18 @@ class ShardSource:
             auto_offset_reset="none",
             isolation_level="read_committed",
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
-            fetch_max_wait_ms=250,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
+        )
+        # A broker answers a connection's requests one after the other: behind a fetch that waits for records, the
+        # question for an end would wait as long.
+        self._ends = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
         )
 
     async def start(self, position: Position) -> None:
         """Connect, and stand where the head says."""
-        await asyncio.wait_for(self._consumer.start(), START_SECONDS_MAX)
+        async with asyncio.timeout(START_SECONDS_MAX):
+            await asyncio.gather(self._consumer.start(), self._ends.start())
         self._consumer.assign(list(self._partitions.values()))
         self.seek(position)
 
@@ -74,7 +82,7 @@ class ShardSource:
     async def programme_end(self) -> int:
         """The end of what is committed on the programme topic now."""
         partition = self._partitions[Topic.PROGRAMME]
-        ends = await self._consumer.end_offsets([partition])
+        ends = await self._ends.end_offsets([partition])
         return int(ends[partition])
 
     async def commit_hint(self, position: Position) -> None:
@@ -87,7 +95,7 @@ class ShardSource:
 
     async def stop(self) -> None:
         """Leave Kafka."""
-        await self._consumer.stop()
+        await asyncio.gather(self._consumer.stop(), self._ends.stop())
 
 
 def _within(records: Sequence[Record], bytes_max: int) -> int:

@@ -58,8 +58,8 @@ class Companion(Protocol):
             ShardRefusedError: it must not be.
         """
 
-    async def run(self, shard: int, epoch: int, connection: Connection) -> None:
-        """Work with a connection of its own, until cancelled.
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
+        """Work with a connection of its own, until cancelled. `appended` is set whenever the shard has a new batch.
 
         Raises:
             FencedError: the shard has a new owner.
@@ -201,8 +201,26 @@ class Worker:
         try:
             for companion in self._companions:
                 await companion.prepare(shard, connection)
-            beside += [asyncio.create_task(self._accompany(c, shard, service.epoch)) for c in self._companions]
-            writer = ShardWriter(connection, self._identity, shard, service.epoch, source, self._reached, self._breaker)
+            bells = [asyncio.Event() for _ in self._companions]
+
+            def ring() -> None:
+                for bell in bells:
+                    bell.set()
+
+            beside += [
+                asyncio.create_task(self._accompany(companion, shard, service.epoch, bell))
+                for companion, bell in zip(self._companions, bells, strict=True)
+            ]
+            writer = ShardWriter(
+                connection,
+                self._identity,
+                shard,
+                service.epoch,
+                source,
+                self._reached,
+                self._breaker,
+                appended=ring,
+            )
             await writer.open()
             while not service.stopping.is_set():
                 await writer.step(STEP_MS)
@@ -235,14 +253,14 @@ class Worker:
             await notes.close()
         return connection
 
-    async def _accompany(self, companion: Companion, shard: int, epoch: int) -> None:
+    async def _accompany(self, companion: Companion, shard: int, epoch: int, appended: asyncio.Event) -> None:
         async for attempt in _retrying(f"shard {shard}, beside intake"):
             with attempt:
                 connection = await connect(
                     self._servers.postgres, application_name=f"redress-beside-{shard}", role=WRITER_ROLE
                 )
                 try:
-                    await companion.run(shard, epoch, connection)
+                    await companion.run(shard, epoch, connection, appended)
                 finally:
                     connection.terminate()
 

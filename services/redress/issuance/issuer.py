@@ -26,7 +26,8 @@ from redress.ledger.queries import query
 SEARCH_SEQS = 5_000
 """Entries searched in one go: some megabytes of rows, and as many records in flight at most."""
 IDLE_SECONDS = 0.3
-"""Pause when nothing is due: what issuance adds to the way from entitlement to voucher."""
+"""Pause once all is searched: what issuance adds to the way from entitlement to voucher. Without it each batch would be
+searched by itself, and each search ends in a commit that the next batch's waits beside."""
 
 
 class Issuer:
@@ -40,13 +41,13 @@ class Issuer:
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Nothing has to be true before the shard is served."""
 
-    async def run(self, shard: int, epoch: int, connection: Connection) -> None:  # noqa: ARG002
-        """Issue what is due in the shard, until cancelled.
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:  # noqa: ARG002
+        """Issue what is due in the shard, until cancelled; looks now and then, as few batches make anything due.
 
         Under whatever epoch: a former owner that still issues does no harm, as a second issue has no effect.
         """
         while True:
-            if await self.issue_due(shard, connection) == 0:
+            if await self.issue_due(shard, connection) < SEARCH_SEQS:
                 await asyncio.sleep(IDLE_SECONDS)
 
     async def issue_due(self, shard: int, connection: Connection) -> int:

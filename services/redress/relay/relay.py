@@ -1,8 +1,9 @@
-"""The relay of one shard: from the ledger to Kafka, group by group, each in one Kafka transaction.
+"""The relay of one shard: from the ledger to Kafka, group by group, in Kafka transactions of whole groups.
 
 Exactly once without a table of what was sent: a group ends with its last batch's marker in the same transaction, so the
-topic itself says how far it is. A new owner's `init_transactions` fences the old one and settles what it left open;
-only then is the last marker looked for. Everything published was durable first.
+topic itself says how far it is. A transaction takes all groups of a moment; who reads uncommitted has each at once. A
+new owner's `init_transactions` fences the old one and settles what it left open; only then is the last marker looked
+for. Everything published was durable first.
 """
 
 import asyncio
@@ -24,14 +25,11 @@ from redress.ledger.queries import query
 from redress.ledger.shard_ledger import Checkpoint, FencedError, ShardRefusedError
 from redress.relay.events import MARKER, Outgoing
 from redress.relay.group import Group, GroupReader
-from redress.relay.re_emission import ReEmission
+from redress.relay.re_emission import LOOK_SECONDS, ReEmission
 
-GROUP_ENTRIES_MAX = 2_000
-"""Entries of a group, one batch more at most: enough that a Kafka transaction's 30 ms do not count."""
-GROUP_BATCHES_MAX = 200
-"""Batches of a group: an idle ledger has many without entries, and each still has its marker."""
-IDLE_SECONDS = 0.02
-"""Pause when there is nothing to publish: a part of the way from a request to its decision."""
+OPEN_SECONDS = 0.1
+"""How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
+markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
 HINT_SECONDS = 5
 """How often the hint in Postgres moves: what a new owner reads at most."""
 READ_MS = 1_000
@@ -80,7 +78,7 @@ class Relay:
         if digest != marker.digest:
             raise ShardRefusedError(AHEAD, f"batch {marker.batch} was published with another digest")
 
-    async def run(self, shard: int, epoch: int, connection: Connection) -> None:
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
         """Publish what the shard appends, until cancelled.
 
         Raises:
@@ -88,7 +86,7 @@ class Relay:
         """
         try:
             async with self._producer(shard) as producer:
-                await self._publish(shard, connection, producer)
+                await self._publish(shard, connection, producer, appended)
         except ProducerFenced:
             # Somebody began to relay this shard. If it is ours no more, leave; else it was a zombie, and we go on.
             head = await connection.fetchrow(query("load_head"), shard)
@@ -96,22 +94,30 @@ class Relay:
                 raise FencedError(f"shard {shard} was taken over") from None
             raise
 
-    async def _publish(self, shard: int, connection: Connection, producer: AIOKafkaProducer) -> None:
+    async def _publish(
+        self, shard: int, connection: Connection, producer: AIOKafkaProducer, appended: asyncio.Event
+    ) -> None:
         marker = await self._last_marker(shard, connection)
         published = marker.batch if marker else 0
         self._reached("relay_opened")
         hinted_at = 0.0
+        reader = GroupReader(self._identity, self._prefix, shard, connection)
         re_emission = ReEmission(self._identity, self._prefix, shard, connection, self._reached)
         while True:
             again = await self._re_emit(re_emission, published, producer)
-            group = await self._next_group(shard, connection, published)
+            appended.clear()  # before looking: what is appended from here on sets it again
+            group = await reader.next_group(published)
             if group is None:
                 if not again:
-                    await asyncio.sleep(IDLE_SECONDS)
+                    await _rung(appended, LOOK_SECONDS)
                 continue
-            self._reached("relay_read")
-            offset = await self._send(producer, group.outgoing)
-            published = group.last_batch
+            async with producer.transaction():
+                until = time.monotonic() + OPEN_SECONDS
+                while group is not None:
+                    self._reached("relay_read")
+                    offset = await self._send(producer, group.outgoing)
+                    published = group.last_batch
+                    group = await _group_before(until, reader, published, appended)
             self._reached("relay_committed")
             if time.monotonic() - hinted_at >= HINT_SECONDS:
                 hinted_at = time.monotonic()
@@ -127,37 +133,27 @@ class Relay:
             if group is None:
                 return False
             if group.outgoing:
-                await self._send(producer, group.outgoing)
+                async with producer.transaction():
+                    await self._send(producer, group.outgoing)
             await re_emission.sent(group)
             return True
 
     async def _send(self, producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> int:
-        """Send a group as one transaction; the offset of its last record."""
-        async with producer.transaction():
-            sent = [
-                await producer.send(
-                    self._prefix + record.topic.value,
-                    record.value,
-                    key=record.key,
-                    partition=record.partition,
-                    headers=list(record.headers),
-                )
-                for record in outgoing
-            ]
-            acknowledged = await asyncio.gather(*sent)
-            self._reached("relay_sent")
+        """Send a group; the offset of its last record, once Kafka has it."""
+        sent = [
+            await producer.send(
+                self._prefix + record.topic.value,
+                record.value,
+                key=record.key,
+                partition=record.partition,
+                headers=list(record.headers),
+            )
+            for record in outgoing
+        ]
+        acknowledged = await asyncio.gather(*sent)
+        self._reached("relay_sent")
         offset: int = acknowledged[-1].offset
         return offset
-
-    async def _next_group(self, shard: int, connection: Connection, published: int) -> Group | None:
-        """The next batches with everything that belongs to them, read in one snapshot."""
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            batches = await connection.fetch(query("relay_batches"), shard, published, GROUP_BATCHES_MAX)
-            if not batches:
-                return None
-            first = batches[0]["first_seq"]
-            chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
-            return await GroupReader(self._identity, self._prefix, shard, connection).read(chosen)
 
     async def _last_marker(self, shard: int, connection: Connection) -> _Marker | None:
         """The last batch marker in the shard's partition of `redress.ledger`, read forward from the hint."""
@@ -199,6 +195,23 @@ class Relay:
             # Where it was fenced, or Kafka is away, its transaction is aborted either way.
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(producer.stop(), STOP_SECONDS_MAX)
+
+
+async def _group_before(until: float, reader: GroupReader, published: int, appended: asyncio.Event) -> Group | None:
+    """The next group, if there is one before that moment."""
+    while (left := until - time.monotonic()) > 0:
+        appended.clear()
+        group = await reader.next_group(published)
+        if group is not None:
+            return group
+        await _rung(appended, left)
+    return None
+
+
+async def _rung(appended: asyncio.Event, seconds: float) -> None:
+    """Until the shard has a new batch, or so long."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(appended.wait(), seconds)
 
 
 def _read_marker(record: Any) -> _Marker | None:

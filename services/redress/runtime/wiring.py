@@ -100,7 +100,7 @@ def _migrations() -> set[str]:
     return {file.name.removesuffix(".sql") for file in folder.iterdir() if file.name.endswith(".sql")}
 
 
-async def start_producer(servers: Servers) -> AIOKafkaProducer:
+async def start_producer(servers: Servers, linger_ms: int = LINGER_MS) -> AIOKafkaProducer:
     """A producer that neither loses nor doubles what it sends, nor changes its order within a partition.
 
     It does not compress: of what the topics take, only gzip comes with Python, and that costs more than it saves.
@@ -114,7 +114,7 @@ async def start_producer(servers: Servers) -> AIOKafkaProducer:
         acks="all",
         enable_idempotence=True,
         compression_type=COMPRESSION,
-        linger_ms=LINGER_MS,
+        linger_ms=linger_ms,
         max_batch_size=BATCH_BYTES_MAX,
         max_request_size=REQUEST_BYTES_MAX,
     )
@@ -138,8 +138,9 @@ class SharedProducer:
     An idempotent producer whose batch failed has a gap in its numbering, and Kafka refuses it from then on.
     """
 
-    def __init__(self, servers: Servers) -> None:
+    def __init__(self, servers: Servers, linger_ms: int = LINGER_MS) -> None:
         self._servers = servers
+        self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -148,7 +149,7 @@ class SharedProducer:
         """The producer; an error of Kafka inside the block drops it for all."""
         async with self._starting:
             if self._producer is None:
-                self._producer = await start_producer(self._servers)
+                self._producer = await start_producer(self._servers, self._linger_ms)
         mine = self._producer
         try:
             yield mine
@@ -184,10 +185,10 @@ class Issuance:
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Nothing has to be true before."""
 
-    async def run(self, shard: int, epoch: int, connection: Connection) -> None:
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
         """Issue until cancelled."""
         async with self._producer.use() as started:
-            await Issuer(started, self._prefix, self._identity).run(shard, epoch, connection)
+            await Issuer(started, self._prefix, self._identity).run(shard, epoch, connection, appended)
 
 
 def breaker_of(settings: Settings) -> BreakerLimits:
