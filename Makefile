@@ -11,7 +11,7 @@ TEST_WORKERS ?= 4
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz demo clean
+.PHONY: help setup check test faults planted fuzz bench demo clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-12s %s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ planted: setup ## Small wrong edits, each of which a named test must notice (min
 
 fuzz: setup ## The property tests, random and long
 	REDRESS_TEST_RANDOM=1 $(BIN)/pytest -n $(TEST_WORKERS) tests/property tests/contract
+
+bench: setup ## How fast every path is on this machine, beside what else one could do (minutes); BENCH="--people 200000"
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo

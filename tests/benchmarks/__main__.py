@@ -1,0 +1,74 @@
+"""`python -m tests.benchmarks`: how fast the ledger is on this machine, beside what else one could do."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+import orjson
+from rich.console import Console
+
+from redress.runtime.local import StackError
+from tests.benchmarks.bench import PATHS, Options, bench
+from tests.benchmarks.figures import Report
+from tests.benchmarks.ledger import BenchmarkError
+from tests.benchmarks.show import show
+from tests.benchmarks.stack import benchmark_stack
+
+
+def main() -> int:
+    """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
+    options = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    console, progress = Console(), Console(stderr=True)
+    report = Report(machine(), options.people)
+    chosen = Options(options.people, options.rounds, options.workers, options.only)
+    try:
+        progress.print("Starting Kafka and Postgres …")
+        with benchmark_stack(None) as stack:
+            asyncio.run(bench(stack, chosen, report, progress.print))
+    except (BenchmarkError, StackError) as error:
+        progress.print(f"bench: {error}", style="red", markup=False)
+        return 1
+    show(report, console)
+    if options.json:
+        options.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    return 0
+
+
+def machine() -> dict[str, object]:
+    """What the figures were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory / 2**30),
+        "load": round(os.getloadavg()[0], 2),
+        "python": sys.version.partition(" ")[0],
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--people", type=int, default=100_000, help="people granted and issued to, over all rounds")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds in which a path and its peers take turns")
+    parser.add_argument("--workers", type=_counts, default=[2], help="worker processes; several: 1,2,4")
+    parser.add_argument("--only", nargs="+", choices=PATHS, default=PATHS, metavar="PATH", help=", ".join(PATHS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    return parser
+
+
+def _counts(text: str) -> list[int]:
+    return [int(count) for count in text.split(",")]
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,51 @@
+"""The paths that one worker pool's intake runs alone: grants, issues and redemptions already on Kafka → committed."""
+
+from dataclasses import dataclass
+
+from tests.benchmarks.ledger import BenchLedger, BenchmarkError
+from tests.benchmarks.load import waiting_load
+from tests.benchmarks.machine import Watched, peak_mib, since
+from tests.benchmarks.people import EVENTS_OF_A_LIFE, LINES, MOVEMENTS
+
+SECONDS_MAX = 1_800.0
+"""How long a load may take to be committed: slower than that is a bug."""
+INTAKE_ALONE = ("tests.benchmarks.serve",)
+_EVENTS = {"granted": 1, "issued": 1, "redeemed": EVENTS_OF_A_LIFE}
+_LINES = {"granted": LINES, "issued": LINES, "redeemed": MOVEMENTS}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One load taken: from the moment it could be read to its last commit."""
+
+    events: int
+    lines: int
+    seconds: float
+    cpu_seconds: dict[str, float]
+    worker_peak_mib: int
+
+    @property
+    def rate(self) -> float:
+        """Lines per second."""
+        return self.lines / self.seconds
+
+
+async def take_load(ledger: BenchLedger, workers: int, kind: str, first: int, end: int) -> Run:
+    """Have the ledger take the events of people `first` to `end`.
+
+    Raises:
+        BenchmarkError: the ledger did not book just what was sent.
+    """
+    events, lines = (end - first) * _EVENTS[kind], (end - first) * _LINES[kind]
+    async with waiting_load(ledger, kind, first, end) as load, ledger.workers(workers, *INTAKE_ALONE) as crew:
+        accepted, booked = await ledger.accepted(kind), await ledger.lines()
+        watched = Watched({"workers": crew, **ledger.stack.pids})
+        before = watched.cpu()
+        begun = await load.let_go()
+        await ledger.settled(kind, accepted + events, SECONDS_MAX)
+        cpu, peak = since(before, watched.cpu()), peak_mib(crew)
+    seconds = await ledger.last_commit() - begun
+    found = await ledger.accepted(kind) - accepted, await ledger.lines() - booked
+    if found != (events, lines):
+        raise BenchmarkError(f"{events:,} events were sent, {lines:,} lines expected; booked were {found}")
+    return Run(events, lines, seconds, cpu, peak)
