@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Final
 
 import orjson
 from rich.console import Console
@@ -19,12 +20,16 @@ from tests.benchmarks.ledger import BenchmarkError
 from tests.benchmarks.show import show
 from tests.benchmarks.stack import benchmark_stack
 
+PAGE_WIDTH: Final = 120
+"""How wide the tables are where there is no terminal to ask."""
+
 
 def main() -> int:
     """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
-    console, progress = Console(), Console(stderr=True)
+    progress = Console(stderr=True)
+    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
     report = Report(machine(), options.people)
     chosen = Options(options.people, options.rounds, options.workers, options.only)
     try:

@@ -21,6 +21,10 @@ class Run:
     events: int
     lines: int
     seconds: float
+    offsets: dict[int, tuple[int, int]]
+    """What was read of each partition of the issuance topic: its first offset, and the one after the last."""
+    entries: list[tuple[int, int, int]]
+    """What was appended: shard, first and last seq."""
     cpu_seconds: dict[str, float]
     worker_peak_mib: int
 
@@ -38,6 +42,7 @@ async def take_load(ledger: BenchLedger, workers: int, kind: str, first: int, en
     """
     events, lines = (end - first) * _EVENTS[kind], (end - first) * _LINES[kind]
     async with waiting_load(ledger, kind, first, end) as load, ledger.workers(workers, *INTAKE_ALONE) as crew:
+        heads = await ledger.heads()
         accepted, booked = await ledger.accepted(kind), await ledger.lines()
         watched = Watched({"workers": crew, **ledger.stack.pids})
         before = watched.cpu()
@@ -45,7 +50,16 @@ async def take_load(ledger: BenchLedger, workers: int, kind: str, first: int, en
         await ledger.settled(kind, accepted + events, SECONDS_MAX)
         cpu, peak = since(before, watched.cpu()), peak_mib(crew)
     seconds = await ledger.last_commit() - begun
+    after = await ledger.heads()
     found = await ledger.accepted(kind) - accepted, await ledger.lines() - booked
     if found != (events, lines):
         raise BenchmarkError(f"{events:,} events were sent, {lines:,} lines expected; booked were {found}")
-    return Run(events, lines, seconds, cpu, peak)
+    return Run(
+        events,
+        lines,
+        seconds,
+        {shard: (heads[shard][0], after[shard][0]) for shard in heads if heads[shard][0] < after[shard][0]},
+        [(shard, heads[shard][1], after[shard][1] - 1) for shard in heads if heads[shard][1] < after[shard][1]],
+        cpu,
+        peak,
+    )

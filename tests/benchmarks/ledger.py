@@ -152,6 +152,26 @@ class BenchLedger:
         """Lines booked so far."""
         return int(await self.connection.fetchval("select coalesce(sum(lines), 0)::bigint from redress.rollup"))
 
+    async def heads(self) -> dict[int, tuple[int, int]]:
+        """By shard: the next offset to read of the issuance topic, and the next seq."""
+        rows = await self.connection.fetch("select shard, issuance_offset, next_seq from redress.head")
+        return {row["shard"]: (row["issuance_offset"], row["next_seq"]) for row in rows}
+
+    async def sizes(self) -> dict[str, tuple[int, int]]:
+        """Bytes by table, all its partitions together: rows with what belongs to them, and indexes."""
+        rows = await self.connection.fetch(
+            """
+            select regexp_replace(relname, '_[0-9]+$', '') as name,
+                   sum(pg_total_relation_size(oid) - pg_indexes_size(oid))::bigint as heap,
+                   sum(pg_indexes_size(oid))::bigint as indexes
+            from pg_class
+            where relnamespace = 'redress'::regnamespace and relkind = 'r'
+            group by name
+            order by sum(pg_total_relation_size(oid)) desc
+            """
+        )
+        return {row["name"]: (row["heap"], row["indexes"]) for row in rows}
+
     async def last_commit(self) -> float:
         """When the last batch was recorded, in seconds since 1970."""
         latest = await self.connection.fetchval("select max(recorded_at) from redress.batch")
@@ -192,7 +212,13 @@ async def processes(number: int, entry: tuple[str, ...], environment: dict[str, 
     """Python processes of one module, told to end after the block; their process ids."""
     crew = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *entry, env=environment, start_new_session=True, stderr=asyncio.subprocess.DEVNULL
+            sys.executable,
+            "-m",
+            *entry,
+            env=environment,
+            start_new_session=True,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
         )
         for _ in range(number)
     ]

@@ -26,7 +26,7 @@ class Load:
             assert process.stdin is not None
             process.stdin.write(b"go\n")
         for process in self.generators:
-            await _says(process, b"done")
+            await says(process, b"done")
         return begun
 
 
@@ -44,7 +44,7 @@ async def waiting_load(ledger: BenchLedger, kind: str, first: int, end: int) -> 
     ]  # fmt: skip
     try:
         for process in generators:
-            await _says(process, b"ready")
+            await says(process, b"ready")
         yield Load(generators)
     finally:
         for process in generators:
@@ -53,8 +53,13 @@ async def waiting_load(ledger: BenchLedger, kind: str, first: int, end: int) -> 
         await asyncio.gather(*(process.wait() for process in generators))
 
 
-async def _says(process: asyncio.subprocess.Process, word: bytes) -> None:
+async def says(process: asyncio.subprocess.Process, word: bytes) -> None:
+    """Wait for a word of the protocol.
+
+    Raises:
+        BenchmarkError: it said something else, or ended.
+    """
     assert process.stdout is not None
     line = await process.stdout.readline()
     if line.strip() != word:
-        raise BenchmarkError(f"a generator ended without saying {word.decode()}")
+        raise BenchmarkError(f"a process ended without saying {word.decode()}: see what it wrote")

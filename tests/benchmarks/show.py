@@ -8,10 +8,10 @@ from rich.table import Table
 from tests.benchmarks.figures import PUBLISHED_BYTES_MAX, VOUCHER_BYTES_MAX, WORKER_MIB_MAX, Measured, Report
 
 HOW = (
-    "A load is on Kafka before its first record can be read: it stands in open transactions, committed at once while the "
-    "workers serve every shard and have nothing to do. Time runs from that commit to the last batch's recorded_at, and "
-    "every entry counts; the start of processes does not. Rates are the middle of the rounds; a ratio is of two runs in "
-    "the same round, one right after the other: the middle one, and in brackets the range."
+    "A load is on Kafka before its first record can be read: it stands in open transactions, committed at once while "
+    "the workers serve every shard and have nothing to do. Time runs from that commit to the last batch's recorded_at, "
+    "and every entry counts; the start of processes does not. Rates are the middle of the rounds; a ratio is of two "
+    "runs in the same round, one right after the other: the middle one, and in brackets the range."
 )
 
 
