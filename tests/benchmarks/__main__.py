@@ -16,10 +16,13 @@ from rich.console import Console
 from redress.runtime.local import StackError
 from tests.benchmarks.bench import PATHS, Options, bench
 from tests.benchmarks.figures import Report
-from tests.benchmarks.ledger import BenchmarkError
-from tests.benchmarks.show import show
+from tests.benchmarks.full import PEOPLE as PEOPLE_OF_A_QUARTER
+from tests.benchmarks.full import full
+from tests.benchmarks.processes import BenchmarkError
+from tests.benchmarks.show import show, show_growth
 from tests.benchmarks.stack import benchmark_stack
 
+PEOPLE: Final = 100_000
 PAGE_WIDTH: Final = 120
 """How wide the tables are where there is no terminal to ask."""
 
@@ -28,20 +31,35 @@ def main() -> int:
     """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _full(options) if options.full else _bench(options)
+    except (BenchmarkError, StackError) as error:
+        Console(stderr=True).print(f"bench: {error}", style="red", markup=False, highlight=False)
+        return 1
+
+
+def _bench(options: argparse.Namespace) -> int:
     progress = Console(stderr=True)
     console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
-    report = Report(machine(), options.people)
-    chosen = Options(options.people, options.rounds, options.workers, options.only)
-    try:
-        progress.print("Starting Kafka and Postgres …")
-        with benchmark_stack(None) as stack:
-            asyncio.run(bench(stack, chosen, report, progress.print))
-    except (BenchmarkError, StackError) as error:
-        progress.print(f"bench: {error}", style="red", markup=False)
-        return 1
+    people = options.people or PEOPLE
+    report = Report(machine(), people)
+    chosen = Options(people, options.rounds, options.workers, options.only)
+    progress.print("Starting Kafka and Postgres …")
+    with benchmark_stack(None) as stack:
+        asyncio.run(bench(stack, chosen, report, progress.print))
     show(report, console)
     if options.json:
         options.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    return 0
+
+
+def _full(options: argparse.Namespace) -> int:
+    progress = Console(stderr=True)
+    with benchmark_stack(options.folder) as stack:
+        figures = asyncio.run(full(stack, options.people or PEOPLE_OF_A_QUARTER, options.workers[0], progress.print))
+    show_growth(figures, options.folder, Console())
+    if options.json:
+        options.json.write_bytes(orjson.dumps(machine() | figures, option=orjson.OPT_INDENT_2))
     return 0
 
 
@@ -59,11 +77,20 @@ def machine() -> dict[str, object]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--people", type=int, default=100_000, help="people granted and issued to, over all rounds")
+    parser.add_argument("--people", type=int, help=f"over all rounds: {PEOPLE:,}; with --full: {PEOPLE_OF_A_QUARTER:,}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds in which a path and its peers take turns")
     parser.add_argument("--workers", type=_counts, default=[2], help="worker processes; several: 1,2,4")
     parser.add_argument("--only", nargs="+", choices=PATHS, default=PATHS, metavar="PATH", help=", ".join(PATHS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    parser.add_argument(
+        "--full", action="store_true", help="how the cost of a line grows, up to a quarter of the programme"
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path.home() / ".redress-bench",
+        help="where --full keeps its ledger, to go on later",
+    )
     return parser
 
 

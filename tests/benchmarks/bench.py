@@ -6,11 +6,12 @@ from typing import Final
 
 from tests.benchmarks.end_to_end import published_bytes, whole_way
 from tests.benchmarks.figures import Measured, Report
-from tests.benchmarks.intake import Run, take_load
-from tests.benchmarks.ledger import BenchLedger, BenchmarkError, json_of
+from tests.benchmarks.intake import INTAKE_ALONE, Run, take_load
+from tests.benchmarks.ledger import BenchLedger
 from tests.benchmarks.machine import Watched, since
 from tests.benchmarks.peers.run import Peers
 from tests.benchmarks.people import GRANTING, ISSUING, LINES, REDEEMING
+from tests.benchmarks.processes import BenchmarkError
 from tests.benchmarks.stack import Stack
 
 GRANT, ISSUE, REDEEM, END_TO_END, REBUILD = PATHS = ("grant", "issue", "redeem", "end-to-end", "rebuild")
@@ -110,7 +111,8 @@ class _Bench:
         await ledger.tick(OPENS[path])
         for number in range(rounds):
             self._tell(f"{path}, {workers} workers, round {number + 1} of {rounds}")
-            run = await take_load(ledger, workers, KINDS[path], number * each, (number + 1) * each)
+            async with ledger.workers(workers, *INTAKE_ALONE) as crew:
+                run = await take_load(ledger, crew, KINDS[path], number * each, (number + 1) * each)
             measured.add(run.rate, run.lines, run.cpu_seconds, run.worker_peak_mib)
             if peers is not None and is_wanted and path != REDEEM:
                 await self._beside(peers, measured, run, number * each)
@@ -147,7 +149,7 @@ class _Bench:
         lines = await ledger.lines()
         watched = Watched(self._stack.pids)
         before = watched.cpu()
-        rebuilt = await json_of(ledger.environment(), "tests.benchmarks.rebuild")
+        rebuilt = await ledger.json_of("tests.benchmarks.rebuild")
         if rebuilt["problems"]:
             raise BenchmarkError("rebuilt is not what stands: " + "; ".join(rebuilt["problems"]))
         measured = Measured(REBUILD, 1)

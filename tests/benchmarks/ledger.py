@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,7 +10,6 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import orjson
 import psycopg
 from aiokafka.admin import AIOKafkaAdminClient
 from psycopg import sql
@@ -27,6 +25,7 @@ from redress.ledger.migrate import migrate
 from redress.runtime.publish.control import send_controls
 from redress.runtime.topics import apply_topics
 from tests.benchmarks.people import LEDGER, SHARDS, controls
+from tests.benchmarks.processes import BenchmarkError, Crew, crew, json_of
 from tests.benchmarks.stack import Stack
 
 SECOND_US: Final = 1_000_000
@@ -34,10 +33,6 @@ POLL_SECONDS: Final = 0.1
 SERVING_SECONDS_MAX: Final = 120.0
 """How long workers may take to share the shards and to serve every one."""
 IDENTITY: Final = LedgerIdentity(LEDGER, SHARDS, "manual", 86_400)
-
-
-class BenchmarkError(Exception):
-    """A measurement that does not hold; the message says why."""
 
 
 @dataclass(slots=True)
@@ -58,7 +53,9 @@ class BenchLedger:
         servers = Servers(stack.kafka, address, f"{name}.")
         await asyncio.to_thread(migrate, address, IDENTITY)
         await apply_topics(stack.kafka, servers.topic_prefix, SHARDS)
-        ledger = cls(stack, servers, name, await connect(address, application_name="bench"), now)
+        connection = await connect(address, application_name="bench")
+        stands_at = await connection.fetchval("select max(now) from redress.head")
+        ledger = cls(stack, servers, name, connection, stands_at or now)
         await send_controls(servers, controls())  # again: a duplicate, without effect
         return ledger
 
@@ -96,13 +93,19 @@ class BenchLedger:
         await send_controls(self.servers, [_tick(self.now)])
 
     @asynccontextmanager
-    async def workers(self, number: int, *entry: str) -> AsyncIterator[tuple[int, ...]]:
-        """So many worker processes of this entry, all shards shared and served; their process ids."""
-        async with processes(number, entry, self.environment()) as crew:
-            await self._until(lambda: self._shared(number), "the workers to share the shards")
+    async def workers(self, number: int, *entry: str) -> AsyncIterator[Crew]:
+        """So many worker processes of this entry, all shards shared and served."""
+        async with crew([entry] * number, self.environment(), self.stack.folder / "workers.log") as running:
+
+            async def shared() -> bool:
+                running.assert_alive()
+                return await self._shared(number)
+
+            await self._until(shared, "the workers to share the shards")
             await self.tick()
             await self._until(self._ticked, "every shard to be served")
-            yield crew
+            yield running
+            running.assert_alive()
 
     async def settled(self, kind: str, entries: int, seconds_max: float) -> None:
         """Wait until so many events of a kind were accepted in all."""
@@ -189,71 +192,23 @@ class BenchLedger:
             )
         )
 
-    async def assert_sound(self) -> None:
-        """Run `redress verify --all`.
+    async def assert_sound(self, *, everything: bool = True) -> None:
+        """Run `redress verify`, with a sample of the digests or with all.
 
         Raises:
             BenchmarkError: it found something, or something was refused, parked or dead-lettered.
         """
-        verified = await self.command("verify", "--all", "--json")
+        entry = ("redress.cli.main", "verify", "--json", *(("--all",) if everything else ()))
+        verified = await self.json_of(*entry)
         problems = [f"{c['name']}: {p}" for c in verified["checks"] for p in c["problems"]]
         if problems or not verified["passed"]:
             raise BenchmarkError("the ledger is not sound: " + "; ".join(problems))
         if refused := await self.refused():
             raise BenchmarkError(f"{refused:,} events were refused, parked or dead-lettered")
 
-    async def command(self, *arguments: str) -> Any:
-        """What a `redress …` command says, as JSON."""
-        return await json_of(self.environment(), "redress.cli.main", *arguments)
-
-
-@asynccontextmanager
-async def processes(number: int, entry: tuple[str, ...], environment: dict[str, str]) -> AsyncIterator[tuple[int, ...]]:
-    """Python processes of one module, told to end after the block; their process ids."""
-    crew = [
-        await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            *entry,
-            env=environment,
-            start_new_session=True,
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
-        for _ in range(number)
-    ]
-    try:
-        yield tuple(process.pid for process in crew)
-        ended = [process.returncode for process in crew if process.returncode is not None]
-        if ended:
-            raise BenchmarkError(f"{' '.join(entry)} ended with status {ended[0]}")
-    finally:
-        for process in crew:
-            if process.returncode is None:
-                process.terminate()
-        await asyncio.gather(*(process.wait() for process in crew))
-
-
-async def json_of(environment: dict[str, str], *entry: str) -> Any:
-    """The JSON that a Python module writes.
-
-    Raises:
-        BenchmarkError: it wrote none.
-    """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *entry, env=environment, start_new_session=True,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    try:
-        return orjson.loads(out)
-    except orjson.JSONDecodeError:
-        raise BenchmarkError(f"{' '.join(entry)} failed: {err.decode().strip()[-1000:]}") from None
+    async def json_of(self, *entry: str) -> Any:
+        """The JSON that a process of this ledger writes."""
+        return await json_of(entry, self.environment(), self.stack.folder / "command.log")
 
 
 def make_database(server: str, name: str) -> str:

@@ -8,8 +8,9 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from redress.contracts.registry import OutTopic
-from tests.benchmarks.ledger import BenchLedger, BenchmarkError
+from tests.benchmarks.ledger import BenchLedger
 from tests.benchmarks.people import SHARDS
+from tests.benchmarks.processes import BenchmarkError
 
 POLL_SECONDS: Final = 0.1
 READ_MS: Final = 200

@@ -1,11 +1,14 @@
 """The figures as tables."""
 
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 
 from tests.benchmarks.figures import PUBLISHED_BYTES_MAX, VOUCHER_BYTES_MAX, WORKER_MIB_MAX, Measured, Report
+from tests.benchmarks.people import LINES
 
 HOW = (
     "A load is on Kafka before its first record can be read: it stands in open transactions, committed at once while "
@@ -83,3 +86,20 @@ def _sizes(report: Report) -> Table:
         met = "green" if size <= PUBLISHED_BYTES_MAX else "red"
         table.add_row("ledger and balance, issue", "", "", f"[{met}]{size:.1f}[/]", str(PUBLISHED_BYTES_MAX))
     return table
+
+
+def show_growth(figures: dict[str, Any], folder: Path, console: Console) -> None:
+    """Print what a line costs as the ledger grows."""
+    table = Table(title=f"Cost of a line, {figures['workers']} workers", title_justify="left")
+    for name in ("people", "vouchers", "granted µs", "issued µs"):
+        table.add_column(name, justify="right")
+    costs = {kind: {p["people"]: p["us_per_line"] for p in points} for kind, points in figures["curve"].items()}
+    for people in dict.fromkeys(people for points in costs.values() for people in points):
+        shown = (f"{cost:.2f}" if (cost := costs[kind].get(people)) else "" for kind in ("granted", "issued"))
+        table.add_row(f"{people:,}", f"{people * LINES:,}", *shown)
+    mark = "[green]met[/]" if figures["met"] else "[red]missed[/]"
+    growth = ", ".join(f"{kind} {times:.2f} ×" for kind, times in figures["growth"].items())
+    console.print(table, f"last by first: {growth} (goal at most {figures['growth_max']} ×): {mark}")
+    peaks = list(figures["worker_peak_mib"].values())
+    console.print(f"peak memory of a worker: {peaks[0]} MiB at first, {peaks[-1]} MiB at last (goal {WORKER_MIB_MAX})")
+    console.print(f"{folder / 'curve.svg'} and curve.json; the ledger stays in that folder until you remove it")

@@ -1,10 +1,8 @@
 """Runs the peers beside a ledger, each for one round; all rates are lines per second, four to an event."""
 
 import asyncio
-import sys
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,11 +11,11 @@ from uuid import uuid4
 import asyncpg
 import orjson
 
-from tests.benchmarks.ledger import BenchLedger, BenchmarkError, drop_database, json_of, make_database, processes
-from tests.benchmarks.load import says
+from tests.benchmarks.ledger import BenchLedger, drop_database, make_database
 from tests.benchmarks.peers.event_store import PROCESSES
 from tests.benchmarks.peers.tables import make_tables, written
 from tests.benchmarks.people import LINES
+from tests.benchmarks.processes import BenchmarkError, crew
 
 SLOW_EVENTS_MAX: Final = 10_000
 """Events of a round for those that take one transaction per event or few: some seconds."""
@@ -36,6 +34,7 @@ class Peers:
         self._ledger = ledger
         self._name = f"{ledger.database}_peer"
         self._address = make_database(ledger.stack.postgres, self._name)
+        self._log = ledger.stack.folder / "peers.log"
         self._environment = ledger.environment() | {"REDRESS_POSTGRES": self._address}
 
     def drop(self) -> None:
@@ -64,9 +63,10 @@ class Peers:
         entry = ("tests.benchmarks.peers.faust_agent", f"{self._name}-{uuid4().hex[:8]}")
         connection = await asyncpg.connect(self._address)
         try:
-            async with processes(1, entry, self._environment):
+            async with crew([entry], self._environment, self._log) as running:
                 deadline = time.monotonic() + FAUST_SECONDS_MAX
                 while await connection.fetchval("select count(*) from peer.event") < events:
+                    running.assert_alive()
                     if time.monotonic() > deadline:
                         raise BenchmarkError(f"faust did not take {events:,} events in {FAUST_SECONDS_MAX:.0f} s")
                     await asyncio.sleep(POLL_SECONDS)
@@ -107,19 +107,18 @@ class Peers:
     async def bare_copy(self, ranges: list[tuple[int, int, int]]) -> float:
         """COPY of the rows that the ledger has just written."""
         entry = ("tests.benchmarks.peers.bare_copy", orjson.dumps(ranges).decode())
-        copied = await json_of(self._ledger.environment(), *entry)
+        copied = await self._ledger.json_of(*entry)
         if copied["entries"] != sum(last - first + 1 for _, first, last in ranges):
             raise BenchmarkError(f"COPY brought {copied['entries']:,} entries")
         return float(copied["entries"] * LINES / copied["seconds"])
 
     async def _timed(self, entries: Sequence[tuple[str, ...]], settings: dict[str, str] | None = None) -> float:
         """Seconds from the word until the last of these processes has written all."""
-        async with _ready(entries, self._environment | (settings or {})) as crew:
+        async with crew(entries, self._environment | (settings or {}), self._log) as running:
+            await running.say("ready")
             begun = time.monotonic()
-            for process in crew:
-                assert process.stdin is not None
-                process.stdin.write(b"go\n")
-            await asyncio.gather(*(says(process, b"done") for process in crew))
+            running.go()
+            await running.say("done")
             return time.monotonic() - begun
 
     async def _rate(self, seconds: float) -> float:
@@ -128,29 +127,6 @@ class Peers:
         if not events or (vouchers, entries) != (events * LINES, events * LINES):
             raise BenchmarkError(f"a peer wrote {events:,} events, {vouchers:,} vouchers and {entries:,} entries")
         return entries / seconds
-
-
-@asynccontextmanager
-async def _ready(
-    entries: Sequence[tuple[str, ...]], environment: dict[str, str]
-) -> AsyncIterator[list[asyncio.subprocess.Process]]:
-    """Processes that have said they are ready."""
-    crew = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *entry, env=environment, start_new_session=True,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-        )
-        for entry in entries
-    ]  # fmt: skip
-    try:
-        for process in crew:
-            await says(process, b"ready")
-        yield crew
-    finally:
-        for process in crew:
-            if process.returncode is None:
-                process.terminate()
-        await asyncio.gather(*(process.wait() for process in crew))
 
 
 def _text_keys(offsets: Offsets) -> dict[str, tuple[int, int]]:

@@ -1,0 +1,92 @@
+"""`make bench` at sizes that take seconds: everything is counted, sound and shown. How fast it is, no test asks."""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.people import LINES, MOVEMENTS
+
+SECONDS_MAX = 400
+PEOPLE = 200
+PATHS = {
+    "grant": PEOPLE * LINES,
+    "issue": PEOPLE * LINES,
+    "redeem": PEOPLE // 4 * MOVEMENTS,
+    "rebuild": PEOPLE * 2 * LINES + PEOPLE // 4 * MOVEMENTS,
+    "end-to-end": PEOPLE,
+}
+STEPS = [10, 40, 80, 160, 320]
+
+
+def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--workers", "1", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_MAX,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.timeout(SECONDS_MAX)
+def test_every_path_and_every_peer_is_measured_and_what_was_booked_is_what_was_sent(tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+
+    ended = bench("--people", str(PEOPLE), "--rounds", "1", "--json", str(file))
+
+    assert ended.returncode == 0, ended.stderr
+    told = json.loads(file.read_text(encoding="utf-8"))
+    paths = {measured["path"]: measured for measured in told["paths"]}
+    assert {path: measured["count"] for path, measured in paths.items()} == PATHS
+    assert all(len(measured["rates"]) == 1 and measured["rate"] > 0 for measured in paths.values())
+    assert set(paths["issue"]["peers"]) == {"bare COPY", "no rules", "plain", "faust", "eventsourcing"}
+    assert set(paths["issue"]["cpu_seconds"]) == {"workers", "kafka", "postgres"}
+    assert paths["issue"]["worker_peak_mib"] > 0
+    assert {"journal", "state"} <= set(told["storage_bytes_per_voucher"])
+    assert all(size > 0 for size in told["published_bytes_per_voucher"].values())
+    for shown in (*PATHS, "goal", "no rules", "journal", "redress.balance", "recorded_at"):
+        assert shown in ended.stdout, shown
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Not below pytest's own folder: that one is closed to the user Postgres runs as."""
+    made = Path(tempfile.mkdtemp(prefix="redress-bench-test-"))
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.mark.timeout(2 * SECONDS_MAX)
+def test_a_full_run_that_was_cut_short_goes_on_where_it_was(folder: Path) -> None:
+    arguments = ("--full", "--people", str(STEPS[-1]), "--folder", str(folder))
+    whole = bench(*arguments)
+    assert whole.returncode == 0, whole.stderr
+    forget_that_the_last_chunk_ended(folder)
+
+    ended = bench(*arguments)
+
+    assert ended.returncode == 0, ended.stderr
+    assert "not measured" in ended.stderr
+    told = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
+    assert [(point["kind"], point["end"]) for point in told["points"]] == [
+        (kind, size) for size in STEPS for kind in ("granted", "issued")
+    ]
+    assert [point["people"] for point in told["curve"]["granted"]] == STEPS
+    assert [point["people"] for point in told["curve"]["issued"]] == STEPS[:-1]
+    assert (folder / "curve.svg").read_text(encoding="utf-8").count("<circle") == 2 * len(STEPS) - 1
+    assert f"{STEPS[-1]:,}" in ended.stdout
+
+
+def forget_that_the_last_chunk_ended(folder: Path) -> None:
+    """As if the run had been killed after its events were sent and before that was noted."""
+    note = folder / "full.json"
+    stored = json.loads(note.read_text(encoding="utf-8"))
+    stored["points"].pop()
+    note.write_text(json.dumps(stored | {"begun": True}), encoding="utf-8")
