@@ -23,6 +23,7 @@ from tests.benchmarks.show import show, show_growth
 from tests.benchmarks.stack import benchmark_stack
 
 PEOPLE: Final = 100_000
+EXIT_INTERRUPTED: Final = 130
 PAGE_WIDTH: Final = 120
 """How wide the tables are where there is no terminal to ask."""
 
@@ -30,12 +31,15 @@ PAGE_WIDTH: Final = 120
 def main() -> int:
     """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
     options = _parser().parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in a shell's background ignores Ctrl-C
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _full(options) if options.full else _bench(options)
     except (BenchmarkError, StackError) as error:
         Console(stderr=True).print(f"bench: {error}", style="red", markup=False, highlight=False)
         return 1
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -99,7 +103,7 @@ def _counts(text: str) -> list[int]:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+    signal.raise_signal(signal.SIGINT)
 
 
 if __name__ == "__main__":

@@ -131,8 +131,14 @@ class _Bench:
                 "eventsourcing": lambda: peers.event_store(first, first + run.events),
             }
         for name, rate in chosen.items():
+            if name in self._report.left_out:
+                continue
             self._tell(f"  beside it: {name}")
-            measured.peers.setdefault(name, []).append(await rate())
+            try:
+                measured.peers.setdefault(name, []).append(await rate())
+            except BenchmarkError as error:  # a peer that does not run here is no reason to measure nothing
+                del measured.peers[name]
+                self._report.left_out[name] = str(error)
 
     async def _weigh(self, ledger: BenchLedger) -> None:
         """Bytes per voucher by table, with the small ones together."""

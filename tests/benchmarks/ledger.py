@@ -88,7 +88,7 @@ class BenchLedger:
     # --- running
 
     async def tick(self, at: Instant | None = None) -> None:
-        """Move the clock, by a second or to `at`, and wait until every shard that is served has it."""
+        """Move the clock, by a second or to `at`."""
         self.now = at or Instant(self.now + SECOND_US)
         await send_controls(self.servers, [_tick(self.now)])
 

@@ -1,7 +1,10 @@
 """`make bench` at sizes that take seconds: everything is counted, sound and shown. How fast it is, no test asks."""
 
+import contextlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -82,6 +85,40 @@ def test_a_full_run_that_was_cut_short_goes_on_where_it_was(folder: Path) -> Non
     assert [point["people"] for point in told["curve"]["issued"]] == STEPS[:-1]
     assert (folder / "curve.svg").read_text(encoding="utf-8").count("<circle") == 2 * len(STEPS) - 1
     assert f"{STEPS[-1]:,}" in ended.stdout
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_it_leaves_neither_processes_nor_files(folder: Path, by: signal.Signals) -> None:
+    running = subprocess.Popen(
+        [sys.executable, "-m", "tests.benchmarks", "--people", str(PEOPLE)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TMPDIR": str(folder)},
+    )
+    assert running.stderr is not None
+    assert any("grant" in line for line in running.stderr)
+    began = processes_of(folder)
+
+    running.send_signal(by)
+    status = running.wait(SECONDS_MAX)
+
+    assert status == 130
+    assert began
+    assert not processes_of(folder)
+    assert not list(folder.iterdir())
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines and environments that name the folder: servers, and what works with them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # ended meanwhile
+            started = (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+            if str(folder).encode() in started and int(process.name) != os.getpid():
+                found.append(started.decode(errors="replace"))
+    return found
 
 
 def forget_that_the_last_chunk_ended(folder: Path) -> None:
