@@ -15,6 +15,7 @@ import pytest
 
 from tests.benchmarks.people import LINES, MOVEMENTS
 
+COMMAND = (sys.executable, "-m", "tests.benchmarks", "--workers", "1")
 SECONDS_MAX = 400
 PEOPLE = 200
 PATHS = {
@@ -29,13 +30,31 @@ STEPS = [10, 40, 80, 160, 320]
 
 def bench(*arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "--workers", "1", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True,
         text=True,
         timeout=SECONDS_MAX,
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+@contextlib.contextmanager
+def started(*arguments: str, **environment: str) -> "Iterator[subprocess.Popen[str]]":
+    """A run to interrupt. Whatever the test says, it ends."""
+    running = subprocess.Popen(
+        [*COMMAND, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
+    )
+    try:
+        yield running
+    finally:
+        running.terminate()
+        running.communicate()
 
 
 @pytest.mark.timeout(SECONDS_MAX)
@@ -69,40 +88,36 @@ def folder() -> Iterator[Path]:
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_a_full_run_that_was_cut_short_goes_on_where_it_was(folder: Path) -> None:
     arguments = ("--full", "--people", str(STEPS[-1]), "--folder", str(folder))
-    whole = bench(*arguments)
-    assert whole.returncode == 0, whole.stderr
-    forget_that_the_last_chunk_ended(folder)
+    with started(*arguments) as running:
+        assert running.stderr is not None
+        assert any(f"issued: {STEPS[1]}" in line for line in running.stderr)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(SECONDS_MAX) == 130
+    forget_that_a_chunk_ended(folder)
 
     ended = bench(*arguments)
 
     assert ended.returncode == 0, ended.stderr
+    assert f"issued: {STEPS[0]}" not in ended.stderr
     assert "not measured" in ended.stderr
     told = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
     assert [(point["kind"], point["end"]) for point in told["points"]] == [
         (kind, size) for size in STEPS for kind in ("granted", "issued")
     ]
-    assert [point["people"] for point in told["curve"]["granted"]] == STEPS
-    assert [point["people"] for point in told["curve"]["issued"]] == STEPS[:-1]
+    assert sum(map(len, told["curve"].values())) == 2 * len(STEPS) - 1
+    assert told["points"][-1]["lines"] == (STEPS[-1] - STEPS[-2]) * LINES
     assert (folder / "curve.svg").read_text(encoding="utf-8").count("<circle") == 2 * len(STEPS) - 1
-    assert f"{STEPS[-1]:,}" in ended.stdout
+    assert f"{STEPS[-1] * LINES:,}" in ended.stdout
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_neither_processes_nor_files(folder: Path, by: signal.Signals) -> None:
-    running = subprocess.Popen(
-        [sys.executable, "-m", "tests.benchmarks", "--people", str(PEOPLE)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TMPDIR": str(folder)},
-    )
-    assert running.stderr is not None
-    assert any("grant" in line for line in running.stderr)
-    began = processes_of(folder)
-
-    running.send_signal(by)
-    status = running.wait(SECONDS_MAX)
+    with started("--people", str(PEOPLE), TMPDIR=str(folder)) as running:
+        assert running.stderr is not None
+        assert any("grant" in line for line in running.stderr)
+        began = processes_of(folder)
+        running.send_signal(by)
+        status = running.wait(SECONDS_MAX)
 
     assert status == 130
     assert began
@@ -121,9 +136,10 @@ def processes_of(folder: Path) -> list[str]:
     return found
 
 
-def forget_that_the_last_chunk_ended(folder: Path) -> None:
-    """As if the run had been killed after its events were sent and before that was noted."""
+def forget_that_a_chunk_ended(folder: Path) -> None:
+    """As if the run had been killed after its events were sent and before that was noted, unless just so it ended."""
     note = folder / "full.json"
     stored = json.loads(note.read_text(encoding="utf-8"))
-    stored["points"].pop()
-    note.write_text(json.dumps(stored | {"begun": True}), encoding="utf-8")
+    if not stored["begun"]:
+        stored["points"].pop()
+        note.write_text(json.dumps(stored | {"begun": True}), encoding="utf-8")
