@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -22,7 +23,7 @@ from tests.benchmarks.processes import BenchmarkError
 from tests.benchmarks.show import show, show_growth
 from tests.benchmarks.stack import benchmark_stack
 
-PEOPLE: Final = 100_000
+PEOPLE: Final = 300_000
 EXIT_INTERRUPTED: Final = 130
 PAGE_WIDTH: Final = 120
 """How wide the tables are where there is no terminal to ask."""
@@ -31,6 +32,7 @@ PAGE_WIDTH: Final = 120
 def main() -> int:
     """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
     options = _parser().parse_args()
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it tells of each retry on a topic that was just made
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in a shell's background ignores Ctrl-C
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -38,6 +38,8 @@ class Measured:
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     worker_peak_mib: int = 0
     count: int = 0
+    first_commit_seconds: list[float] = field(default_factory=list)
+    """How long after the load could be read the first batch was recorded, round by round: it counts in the rate."""
 
     @property
     def goal(self) -> Goal:
@@ -61,8 +63,17 @@ class Measured:
         """Round by round: this path's rate by the peer's right after it."""
         return [ours / theirs for ours, theirs in zip(self.rates, self.peers[peer], strict=True)]
 
-    def add(self, rate: float, count: int, cpu_seconds: dict[str, float], worker_peak_mib: int = 0) -> None:
+    def add(
+        self,
+        rate: float,
+        count: int,
+        cpu_seconds: dict[str, float],
+        worker_peak_mib: int = 0,
+        first_commit_seconds: float | None = None,
+    ) -> None:
         """One more round."""
+        if first_commit_seconds is not None:
+            self.first_commit_seconds.append(round(first_commit_seconds, 3))
         self.rates.append(rate)
         self.count += count
         for name, seconds in cpu_seconds.items():
@@ -91,6 +102,7 @@ class Measured:
             },
             "cpu_seconds": self.cpu_seconds,
             "worker_peak_mib": self.worker_peak_mib,
+            "first_commit_seconds": self.first_commit_seconds,
         }
 
 

@@ -24,6 +24,7 @@ class Run:
     events: int
     lines: int
     seconds: float
+    first_commit_seconds: float
     offsets: dict[int, tuple[int, int]]
     """What was read of each partition of the issuance topic: its first offset, and the one after the last."""
     entries: list[tuple[int, int, int]]
@@ -52,7 +53,7 @@ async def take_load(ledger: BenchLedger, workers: Crew, kind: str, first: int, e
         begun = await load.let_go()
         await ledger.settled(kind, accepted + events, seconds_max(lines))
         cpu, peak = since(before, watched.cpu()), peak_mib(workers.pids)
-    seconds = await ledger.last_commit() - begun
+    first_commit, last_commit = await ledger.commits(begun)
     after = await ledger.heads()
     found = await ledger.accepted(kind) - accepted, await ledger.lines() - booked
     if found != (events, lines):
@@ -60,7 +61,8 @@ async def take_load(ledger: BenchLedger, workers: Crew, kind: str, first: int, e
     return Run(
         events,
         lines,
-        seconds,
+        last_commit - begun,
+        first_commit - begun,
         {shard: (heads[shard][0], after[shard][0]) for shard in heads if heads[shard][0] < after[shard][0]},
         [(shard, heads[shard][1], after[shard][1] - 1) for shard in heads if heads[shard][1] < after[shard][1]],
         cpu,

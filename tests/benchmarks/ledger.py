@@ -175,10 +175,19 @@ class BenchLedger:
         )
         return {row["name"]: (row["heap"], row["indexes"]) for row in rows}
 
-    async def last_commit(self) -> float:
-        """When the last batch was recorded, in seconds since 1970."""
-        latest = await self.connection.fetchval("select max(recorded_at) from redress.batch")
-        return int(latest) / SECOND_US
+    async def commits(self, since: float) -> tuple[float, float]:
+        """When the first batch after a moment was recorded, and the last; in seconds since 1970."""
+        row = await self.connection.fetchrow(
+            """
+            select min(recorded_at) as first, max(recorded_at) as last
+            from redress.batch
+            where recorded_at >= to_timestamp($1::float8) and next_seq > first_seq
+            """,
+            since,
+        )
+        if row is None or row["first"] is None:
+            raise BenchmarkError("no batch was recorded")
+        return row["first"] / SECOND_US, row["last"] / SECOND_US
 
     async def refused(self) -> int:
         """Entries refused, records dead-lettered, events parked: none of them is wanted here."""

@@ -23,7 +23,7 @@ PATHS = {
     "issue": PEOPLE * LINES,
     "redeem": PEOPLE // 4 * MOVEMENTS,
     "rebuild": PEOPLE * 2 * LINES + PEOPLE // 4 * MOVEMENTS,
-    "end-to-end": PEOPLE,
+    "end-to-end": PEOPLE // 4,
 }
 STEPS = [10, 40, 80, 160, 320]
 
