@@ -46,14 +46,13 @@ def main() -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     progress = Console(stderr=True)
-    console = Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
     people = options.people or PEOPLE
     report = Report(machine(), people)
     chosen = Options(people, options.rounds, options.workers, options.only)
     progress.print("Starting Kafka and Postgres …")
     with benchmark_stack(None) as stack:
         asyncio.run(bench(stack, chosen, report, progress.print))
-    show(report, console)
+    show(report, _page())
     if options.json:
         options.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
     return 0
@@ -63,10 +62,14 @@ def _full(options: argparse.Namespace) -> int:
     progress = Console(stderr=True)
     with benchmark_stack(options.folder) as stack:
         figures = asyncio.run(full(stack, options.people or PEOPLE_OF_A_QUARTER, options.workers[0], progress.print))
-    show_growth(figures, options.folder, Console())
+    show_growth(figures, options.folder, _page())
     if options.json:
         options.json.write_bytes(orjson.dumps(machine() | figures, option=orjson.OPT_INDENT_2))
     return 0
+
+
+def _page() -> Console:
+    return Console(width=None if sys.stdout.isatty() else PAGE_WIDTH)
 
 
 def machine() -> dict[str, object]:
