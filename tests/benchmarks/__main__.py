@@ -50,11 +50,14 @@ def _bench(options: argparse.Namespace) -> int:
     report = Report(machine(), people)
     chosen = Options(people, options.rounds, options.workers, options.only)
     progress.print("Starting Kafka and Postgres …")
-    with benchmark_stack(None) as stack:
-        asyncio.run(bench(stack, chosen, report, progress.print))
-    show(report, _page())
-    if options.json:
-        options.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
+    try:
+        with benchmark_stack(None) as stack:
+            asyncio.run(bench(stack, chosen, report, progress.print))
+    finally:  # what was measured stands, also where something later fails or is interrupted
+        if report.measured:
+            show(report, _page())
+        if options.json:
+            options.json.write_bytes(orjson.dumps(report.as_json(), option=orjson.OPT_INDENT_2))
     return 0
 
 

@@ -29,6 +29,8 @@ PEOPLE: Final = 8_400_000
 """A quarter of 33.7 million, with 33.6 million vouchers."""
 STEPS: Final = (1 / 32, 1 / 8, 1 / 4, 1 / 2, 1)
 """Where the curve has its points: 262,500 people of 8.4 million are the first million vouchers."""
+STEP_PEOPLE_MIN: Final = 1_000
+"""A step that ends with fewer is left out: it would measure how long one batch takes."""
 CHUNK_PEOPLE: Final = 250_000
 """Sent as one load: in well below the minute that a transaction of Kafka may take."""
 PERSON_BYTES: Final = 4_000
@@ -92,10 +94,10 @@ class Note:
 
 def plan(people: int) -> list[Chunk]:
     """All chunks, in order."""
-    sizes = [0, *(max(1, round(people * share)) for share in STEPS)]
+    sizes = [size for share in STEPS if (size := round(people * share)) >= STEP_PEOPLE_MIN or size == people]
     return [
         Chunk(kind, size, first, end)
-        for before, size in pairwise(sizes)
+        for before, size in pairwise([0, *sizes])
         for kind in ("granted", "issued")
         for first, end in _parts(before, size)
     ]
