@@ -13,7 +13,7 @@ PEOPLE ?= 2000000
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz drains demo bench-checkout clean
+.PHONY: help setup check test faults planted fuzz bench bench-checkout drains demo clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ planted: setup ## Small wrong edits, each of which a named test must notice (min
 
 fuzz: setup ## The property tests, random and long
 	REDRESS_TEST_RANDOM=1 $(BIN)/pytest -n $(TEST_WORKERS) tests/property tests/contract
+
+bench: setup ## How fast every path is on this machine, beside what else one could do (minutes); BENCH="--people 200000"
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 drains: setup ## Measure how a million things that fall due at once are taken (PEOPLE=2000000: most of an hour)
 	$(BIN)/python -m tests.benchmarks.drains --people $(PEOPLE)
