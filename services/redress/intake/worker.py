@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -44,6 +45,8 @@ STAMP_SECONDS = 0.5
 SHARDS_MAX = 64
 """Shards that one worker serves, whatever its share: each has a connection to Postgres for the writer and one for each
 companion, so 195 with those of the worker itself, and one core has long been busy by then."""
+CANCEL_SECONDS = 1
+"""After so long a task that was told to end is told again."""
 STOPPED_SECONDS = 1
 """How often a shard that refuses to run looks whether somebody has resumed it."""
 
@@ -232,9 +235,7 @@ class Worker:
             await connection.execute(query("stop_shard"), shard, error.reason, error.detail)
             await self._until_resumed(shard, service, connection)
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await _end(beside)
             connection.terminate()
             await source.stop()
 
@@ -263,6 +264,15 @@ class Worker:
                     await companion.run(shard, epoch, connection, appended)
                 finally:
                     connection.terminate()
+
+
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended: a library may take one cancellation for its own, and go on."""
+    pending = set(tasks)
+    while pending:
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=CANCEL_SECONDS)
 
 
 def _retrying(what: str) -> AsyncRetrying:

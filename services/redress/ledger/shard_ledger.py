@@ -4,6 +4,7 @@
 all, and only if the head still stands where this writer left it.
 """
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,8 @@ from redress.ledger.queries import query
 Checkpoint = Callable[[str], None]
 """Called with the name of each point of a batch's life: where tests let a worker die."""
 
+APPEND_SECONDS_MAX = 60
+"""How long a transaction may take before its connection is given up: a hundred times what a full batch takes."""
 SOURCES_KEPT_MAX = 10_000
 """Numbers of sources kept in memory; past it they are looked up anew."""
 
@@ -219,13 +222,14 @@ class ShardLedger:
             DigestError: another digest came out; nothing was written.
             FencedError: this writer may not write any more; nothing was written.
             asyncpg.DataError: Postgres refuses a value; nothing was written.
-            OSError, asyncpg.PostgresError: whether it was written is not known: open the shard anew and look.
+            OSError, asyncpg.PostgresError, TimeoutError: whether it was written is not known: open the shard anew and look.
         """
         results = self.shard.take_results()
         book(taken.alike for taken in self._alike.taken)
         work = await self._encode(results, rejected, raw)
         self._reached("encoded")
-        async with self._connection.transaction():
+        # asyncpg waits for ever inside a COPY whose connection breaks while the server is slower than we are.
+        async with asyncio.timeout(APPEND_SECONDS_MAX), self._connection.transaction():
             self._reached("begun")
             await self._write(position, work, logged)
             self._reached("written")

@@ -211,7 +211,8 @@ async def _group_before(until: float, reader: GroupReader, published: int, appen
 async def _rung(appended: asyncio.Event, seconds: float) -> None:
     """Until the shard has a new batch, or so long."""
     with suppress(TimeoutError):
-        await asyncio.wait_for(appended.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await appended.wait()
 
 
 def _read_marker(record: Any) -> _Marker | None:
