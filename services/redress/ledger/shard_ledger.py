@@ -222,7 +222,7 @@ class ShardLedger:
             DigestError: another digest came out; nothing was written.
             FencedError: this writer may not write any more; nothing was written.
             asyncpg.DataError: Postgres refuses a value; nothing was written.
-            OSError, asyncpg.PostgresError, TimeoutError: whether it was written is not known: open the shard anew and look.
+            OSError, asyncpg.PostgresError, TimeoutError: whether it was written is not known; open the shard anew.
         """
         results = self.shard.take_results()
         book(taken.alike for taken in self._alike.taken)
