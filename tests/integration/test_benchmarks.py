@@ -85,6 +85,7 @@ def folder() -> Iterator[Path]:
     shutil.rmtree(made)
 
 
+@pytest.mark.faults  # minutes: not for every change
 @pytest.mark.timeout(2 * SECONDS_MAX)
 def test_a_full_run_that_was_cut_short_goes_on_where_it_was(folder: Path) -> None:
     arguments = ("--full", "--people", str(STEPS[-1]), "--folder", str(folder))
@@ -110,6 +111,7 @@ def test_a_full_run_that_was_cut_short_goes_on_where_it_was(folder: Path) -> Non
     assert f"{STEPS[-1] * LINES:,}" in ended.stdout
 
 
+@pytest.mark.faults  # minutes: not for every change
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_it_leaves_neither_processes_nor_files(folder: Path, by: signal.Signals) -> None:
     with started("--people", str(PEOPLE), TMPDIR=str(folder)) as running:
