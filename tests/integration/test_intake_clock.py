@@ -1,10 +1,30 @@
 """What the clock brings about over the real path: issue from a wave's start, time-outs, the end of parking, lapse."""
 
+import asyncio
+import json
+import threading
+
+from aiokafka import AIOKafkaProducer
+
 from redress.runtime.local import Stack
-from tests.harness.events import DAY, ELIGIBILITY, HOUR, ISSUANCE, REDEMPTION, SECOND, START, Events, people
+from tests.conftest import TEST_LEDGER
+from tests.harness.events import (
+    DAY,
+    ELIGIBILITY,
+    HOUR,
+    ISSUANCE,
+    PROGRAMME,
+    REDEMPTION,
+    SECOND,
+    START,
+    Envelope,
+    Events,
+    people,
+    people_of_shard,
+)
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
-from tests.harness.running_ledger import RunningLedger
+from tests.harness.running_ledger import RunningLedger, Sent
 
 OPENS = START + 2 * HOUR
 CLOSES = START + 10 * DAY
@@ -93,3 +113,46 @@ async def test_a_programme_from_its_first_grant_to_its_last_day(stack: Stack, da
 
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
+
+
+async def test_what_reaches_the_programme_topic_while_a_batch_is_fetched_counts_before_it(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    # given grants on every shard, of a wave that is opened only when a worker has fetched them
+    events = Events()
+    shards = range(TEST_LEDGER.shards)
+    crowd = [person for shard in shards for person in people_of_shard(3, shard, TEST_LEDGER.shards)]
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        await ledger.send_all([events.published(), events.tick()])
+        await ledger.settled()
+        await ledger.stop_workers()
+        await ledger.send_all([events.granted(person) for person in crowd])
+        topic, opened = events.opened()
+
+        def open_wave(point: str) -> None:
+            if point == "fetched" and ledger.sent[-1].topic != PROGRAMME:
+                # From a thread of its own: the worker's loop must not go on before Kafka has it.
+                sending = _produce(stack.kafka, topic_prefix + topic, opened)
+                produced = threading.Thread(target=asyncio.run, args=(sending,))
+                produced.start()
+                produced.join()
+                ledger.sent.append(Sent(topic, 0, 2, opened))
+
+        # when the worker reads them
+        ledger.start_worker(open_wave)
+        await ledger.settled()
+
+        # then nobody had to wait for the wave
+        assert await _outcomes(ledger, "redress.eligibility.granted.v1") == [("accepted", None)] * len(crowd)
+        arrivals = await ledger.database.fetch("select next_arrival from redress.head")
+        assert [row["next_arrival"] for row in arrivals] == [1] * TEST_LEDGER.shards
+    await assert_ledger_sound(database)
+
+
+async def _produce(kafka: str, topic: str, event: Envelope) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=kafka)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, json.dumps(event).encode(), key=event["partitionkey"].encode())
+    finally:
+        await producer.stop()
