@@ -5,7 +5,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redress.contracts.partitioner import murmur2, partition_of
+from redress.contracts.partitioner import murmur2, partition_of, partitions_of
 
 
 @given(key=st.binary(max_size=200), partitions=st.integers(1, 1024))
@@ -29,3 +29,12 @@ def test_a_key_belongs_where_the_standard_partitioner_puts_it(key: bytes, partit
 def test_murmur2_is_that_of_the_java_client(key: bytes, expected: int) -> None:
     """Values of `UtilsTest.testMurmur2` in Apache Kafka."""
     assert murmur2(key) == expected % 2**32
+
+
+@given(
+    keys=st.lists(st.uuids().map(lambda uuid: str(uuid).encode()) | st.binary(max_size=40), max_size=5)
+    | st.lists(st.uuids().map(lambda uuid: str(uuid).encode()), max_size=20),
+    partitions=st.integers(1, 1024),
+)
+def test_many_keys_belong_where_each_does(keys: list[bytes], partitions: int) -> None:
+    assert partitions_of(keys, partitions) == [partition_of(key, partitions) for key in keys]

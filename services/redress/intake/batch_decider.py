@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 
-from redress.contracts.decode import Rejected, decode
+from redress.contracts.decode import Rejected, decode, decode_placed
+from redress.contracts.partitioner import partitions_of
 from redress.domain.entry import DeadLetterReason, Lapsed
 from redress.domain.event import (
     Captured,
@@ -147,7 +148,7 @@ class BatchDecider:
     async def take_personal(self, batch: Batch, records: Sequence[Record]) -> None:
         """Take records about single people, in the order given."""
         self._ledger.forget_people()
-        events = [event for record in records if (event := self._read(batch, record)) is not None]
+        events = self._read_all(batch, records)
         personal = [(event, event.data) for event in events if not isinstance(event.data, Control)]
         events_of = Counter(data.beneficiary for _, data in personal)
         plain = {
@@ -212,6 +213,24 @@ class BatchDecider:
         results = self._ledger.shard.results
         fallen = any(entry.beneficiary or isinstance(entry.happening, Lapsed) for entry in results.entries)
         return fallen or bool(results.unparked or results.parked)
+
+    def _read_all(self, batch: Batch, records: Sequence[Record]) -> list[Event]:
+        """The events among records that stand in the shard's partitions."""
+        places = partitions_of([record.raw.key or b"" for record in records], self._shards)
+        events = []
+        for record, place in zip(records, places, strict=True):
+            at, raw = record.at, record.raw
+            if at in self._poison:
+                event: Event | Rejected = Rejected(DeadLetterReason.INVALID, REFUSED_BY_DATABASE)
+            else:
+                is_placed = raw.key is None or place == at.partition
+                event = decode_placed(at, raw.key, raw.value, is_placed=is_placed)
+            if isinstance(event, Rejected):
+                batch.rejected.append(RejectedRecord(at, event.reason, event.detail, raw))
+            else:
+                batch.raw[at] = raw
+                events.append(event)
+        return events
 
     def _read(self, batch: Batch, record: Record) -> Event | None:
         event = self._decode(record)

@@ -6,7 +6,7 @@ from redress.domain.event import Coordinates
 from redress.ledger.batch import RawRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """Where a record stands, and its bytes."""
 
