@@ -1,12 +1,13 @@
 """`redress …` in this process, on a test's own ledger, and as a process of its own."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -51,11 +52,11 @@ class Command:
         for name, value in {**self.environment, **environment}.items():
             self.monkeypatch.setenv(name, value)
         self.capsys.readouterr()
-        status = await asyncio.to_thread(run, list(arguments))
+        status = await _in_thread_of_its_own(run, list(arguments))
         said = self.capsys.readouterr()
         return Result(status, said.out, said.err)
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def process(self, *arguments: str, **environment: str) -> AsyncIterator["Process"]:
         """As a process, until the block ends."""
         started = Process(
@@ -143,6 +144,27 @@ def environment_of(
         "REDRESS_PARKING_SECONDS": str(identity.parking_seconds),
         "REDRESS_STATE": str(state),
     }
+
+
+async def _in_thread_of_its_own(run: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """Unlike the threads of a pool, this one holds nothing up: a command that waits for ever ends with the test run."""
+    loop = asyncio.get_running_loop()
+    status: asyncio.Future[int] = loop.create_future()
+
+    def tell(done: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the test has ended before its command, and its loop with it
+            loop.call_soon_threadsafe(lambda: None if status.done() else done())
+
+    def work() -> None:
+        try:
+            result = run(arguments)
+        except BaseException as error:
+            tell(lambda error=error: status.set_exception(error))  # type: ignore[misc]
+        else:
+            tell(lambda: status.set_result(result))
+
+    threading.Thread(target=work, name="redress", daemon=True).start()
+    return await status
 
 
 def _without_redress() -> dict[str, str]:
