@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
+from random import Random
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -11,13 +14,13 @@ import pytest
 
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.migrate import IdentityError, migrate
-from redress.ledger.queries import query
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, with_database
 from tests.harness.events import Events, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.relayed import assert_published, relayed
 from tests.harness.running_ledger import RunningLedger
+from tests.oracle.scenario import Scenario
 
 FILES = sorted(
     file.name.removesuffix(".sql")
@@ -25,6 +28,8 @@ FILES = sorted(
     if file.name.endswith(".sql")
 )
 RELEASED_BEFORE = "0002.finance"
+RELEASED = Path(__file__).parent / "released"
+"""Rows of ledgers as released versions wrote them: of `Scenario(Random(71), events=160, beneficiaries=10)`."""
 
 
 @pytest.fixture
@@ -66,29 +71,46 @@ async def test_from_empty_every_migration_is_applied_once(empty_database: str) -
 
 
 async def test_a_ledger_of_the_release_before_goes_on(empty_database: str, stack: Stack, topic_prefix: str) -> None:
-    # given a ledger that was served by the release before
-    events = Events()
-    ann, bob = people(2)
+    # given a ledger that the release before served, with its topics
+    served = list(Scenario(Random(71), events=160, beneficiaries=10))
     before = await asyncio.to_thread(migrate, empty_database, TEST_LEDGER, up_to=RELEASED_BEFORE)
-    async with RunningLedger(stack.kafka, empty_database, topic_prefix) as ledger:
-        await ledger.send_all([*events.begin(), *events.welcomed(ann)])
-        await ledger.settled()
-        entries = await ledger.entries()
+    async with RunningLedger(stack.kafka, empty_database, topic_prefix, workers_at_start=0) as ledger:
+        await ledger.database.execute("delete from redress.head")
+        await ledger.database.execute((RELEASED / f"{RELEASED_BEFORE}.sql").read_text(encoding="utf-8"))
+        await ledger.send_all(served)
+        said = await _all_said(ledger)
 
-    # when it is migrated, and this one serves it
-    now = await asyncio.to_thread(migrate, empty_database, TEST_LEDGER)
-    async with RunningLedger(stack.kafka, empty_database, topic_prefix, relays=True) as ledger:
-        await ledger.database.execute(query("request_re_emission"), list(range(TEST_LEDGER.shards)))
-        await ledger.send_all(events.welcomed(bob))
-        await ledger.settled()
-        await relayed(ledger)
+        # when it is migrated
+        now = await asyncio.to_thread(migrate, empty_database, TEST_LEDGER)
 
-        # then it goes on where it was
+        # then it says what it said
         assert before + now == FILES
         assert before[-1] == RELEASED_BEFORE
-        assert [entry for entry in await ledger.entries() if entry["beneficiary"] != bob] == entries
+        assert await _all_said(ledger) == said
+        assert min(map(len, said)) > 0
+    await assert_ledger_sound(empty_database)
+
+    # and goes on where it was
+    async with RunningLedger(stack.kafka, empty_database, topic_prefix, relays=True) as ledger:
+        entries = await ledger.entries()
+        events = Events(wave="third", source="/later")
+        (ann,) = people(1)
+        await ledger.send_all([*events.begin(), *events.welcomed(ann)])
+        await ledger.settled()
+        await relayed(ledger)
+        after = await ledger.entries()
+        assert len(after) > len(entries)
+        assert [entry for entry in after if entry in entries] == entries
         await assert_published(ledger)
     await assert_ledger_sound(empty_database)
+
+
+async def _all_said(ledger: RunningLedger) -> list[list[Any]]:
+    """What finance reads of it: every entry, and every voucher."""
+    return [
+        await ledger.database.fetch("select * from finance.journal order by shard, seq, line"),
+        await ledger.database.fetch("select * from finance.voucher_balance order by voucher"),
+    ]
 
 
 async def test_two_first_migrations_at_once_begin_one_ledger(empty_database: str) -> None:

@@ -37,7 +37,7 @@ from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
 from redress.ledger.days import day_of
 from redress.ledger.digest import entry_bytes, hash_of
-from redress.ledger.entry_rows import COLUMNS, Row, to_row
+from redress.ledger.entry_rows import Row, to_row
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import columns, redemption_row, state_row
 
@@ -229,6 +229,7 @@ class BatchRows:
         alike: list[Taken],
         *,
         sources: Mapping[str, int],
+        known: Container[BeneficiaryId],
         spilled: Mapping[BeneficiaryId, int],
         moved_out: list[tuple[BeneficiaryId, bytes, bytes]],
         rejected: list[RejectedRecord],
@@ -239,12 +240,10 @@ class BatchRows:
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
-        self.journal: list[Row] = sorted(
-            [to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries]
-            + formed.journal,
-            key=itemgetter(COLUMNS.index("seq")),
-        )
-        self.new_states = formed.new_states
+        self.journal: list[Row] = [
+            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries
+        ]
+        self.alike_journal, self.alike_states = formed.journal, formed.new_states
         self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []
         self._add("put_programmes", programme_columns(found.programmes.values()))
@@ -252,8 +251,10 @@ class BatchRows:
         self._add("put_waves", wave_columns(found.waves.values(), numbering))
         self._add("put_lots", lot_columns(found.lots.values(), numbering))
         people = [shard.beneficiaries[person] for person in sorted(found.people)]
-        states = [state_row(p, spilled.get(p.id, 0), numbering) for p in people]
-        self._add("put_states", columns(sorted(states + formed.states, key=itemgetter(0))))
+        states = {p.id: state_row(p, spilled.get(p.id, 0), numbering) for p in people}
+        self.new_states: list[Row] = [(shard.number, *row) for person, row in states.items() if person not in known]
+        moved = [row for person, row in states.items() if person in known]
+        self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
         self._add(

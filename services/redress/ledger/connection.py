@@ -7,12 +7,14 @@ import orjson
 
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant
 
-_POSTGRES_EPOCH = 946_684_800_000_000
+POSTGRES_EPOCH = 946_684_800_000_000
 """2000-01-01 UTC, where Postgres counts its microseconds from."""
 _INFINITY = 2**63 - 1
 _MINUS_INFINITY = -(2**63)
 
 WRITER_ROLE = "redress_writer"
+BY_KEY = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off"}
+"""How a writer finds rows, whose plans are kept: one made while a table was small would read all of it later."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -29,9 +31,10 @@ async def connect(
     Raises:
         OSError, asyncpg.PostgresError: the server cannot be reached, or does not let us in.
     """
-    connection = await asyncpg.connect(
-        dsn, timeout=timeout_seconds, server_settings={"application_name": application_name, "jit": "off"}
-    )
+    settings = {"application_name": application_name, "jit": "off"}
+    if role == WRITER_ROLE:
+        settings |= BY_KEY
+    connection = await asyncpg.connect(dsn, timeout=timeout_seconds, server_settings=settings)
     await _set_codecs(connection)
     if role is not None:
         await connection.execute(f"set role {role}")  # a constant of this module: no user text gets here
@@ -92,7 +95,7 @@ def _encode_instant(instant: Instant) -> tuple[int]:
         return (_MINUS_INFINITY,)
     if instant >= FAR_FUTURE:
         return (_INFINITY,)
-    return (instant - _POSTGRES_EPOCH,)
+    return (instant - POSTGRES_EPOCH,)
 
 
 def _decode_instant(raw: tuple[int]) -> Instant:
@@ -100,7 +103,7 @@ def _decode_instant(raw: tuple[int]) -> Instant:
         return FAR_PAST
     if raw[0] == _INFINITY:
         return FAR_FUTURE
-    return Instant(raw[0] + _POSTGRES_EPOCH)
+    return Instant(raw[0] + POSTGRES_EPOCH)
 
 
 def _encode_json(value: Any) -> bytes:

@@ -6,12 +6,12 @@ from zoneinfo import ZoneInfo
 
 from redress.domain.ids import Instant
 
-_MINUTE = 60_000_000
+MINUTE = 60_000_000
 
 
 def day_of(instant: Instant, timezone: str) -> date:
     """The day the instant falls on. No zone changes its offset within a minute, so a minute is looked up once."""
-    return _day_of_minute(instant // _MINUTE, timezone)
+    return _day_of_minute(instant // MINUTE, timezone)
 
 
 @lru_cache(maxsize=65_536)

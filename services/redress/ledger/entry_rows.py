@@ -54,7 +54,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def to_row(entry: Entry, shard: int, batch: int, source: int, numbering: Numbering) -> Row:
     """The entry's row, in order of `COLUMNS`. `source`: the number of the cause's source."""
     cause_uuid, cause_text = split_id(entry.cause.id)
-    lines, strays = pack_lines(entry.lines, numbering)
+    lines, strays = pack_lines(entry.lines, entry.effective_at, numbering)
     closing = entry.lot_closing
     return (
         shard,
@@ -87,7 +87,7 @@ def to_row(entry: Entry, shard: int, batch: int, source: int, numbering: Numberi
 def from_row(row: Any, source: str, numbering: Numbering) -> Entry:
     """The entry of a row of the journal (a record with `COLUMNS`)."""
     beneficiary = BeneficiaryId(row["beneficiary"]) if row["beneficiary"] else None
-    lines = unpack_lines(row["lines"], beneficiary, row["strays"], numbering)
+    lines = unpack_lines(row["lines"], row["effective_at"], beneficiary, row["strays"], numbering)
     kind = row["kind"]
     topic = topic_of(kind)
     partition = 0 if kind <= KINDS[TimedOut] else row["shard"]

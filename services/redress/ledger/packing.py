@@ -15,12 +15,25 @@ from redress.domain.ids import UNKNOWN_WAVE, BeneficiaryId, Instant, VoucherId, 
 from redress.domain.seen import FINGERPRINT_BYTES, ID_BYTES, Seen
 from redress.ledger.numbering import Numbering
 
-LINE: Final = Struct(">hBBqq")
+LINE: Final = Struct(">hBBi")
+"""lot, posting, flags, amount: 8 bytes, for lines that are all effective when their entry is."""
+WIDE_LINE: Final = Struct(">hBBqq")
 """lot, posting, flags, amount, effective: 20 bytes."""
-VOUCHER: Final = Struct(">hB3q9q")
+VOUCHER: Final = Struct(">hBBi12s")
+"""lot, flags, account (place in `VOUCHER_ACCOUNTS`), amount, version (5 bytes) and last line (7): 20 bytes, for a
+voucher whose whole amount stands in one account."""
+SPLIT_VOUCHER: Final = Struct(">hB3q9q")
 """lot, flags, version, last line, withdrawn amount, then one amount per account of `VOUCHER_ACCOUNTS`: 99 bytes."""
+LAST_BITS: Final = 56
+MOVED_BYTES: Final = 12
+"""Version and last line together."""
 GRANT: Final = Struct(">hBqq")
 """wave, flags, due_seq (0: none), due_at: 19 bytes."""
+WHOLE_MAX: Final = 255
+"""Whole vouchers of a row: their number is one byte. Any more are kept as the others are."""
+INT4_MAX: Final = 2**31 - 1
+VERSION_MAX: Final = 2**40 - 1
+LAST_MAX: Final = 2**55 - 1
 SEEN_BYTES: Final = ID_BYTES + FINGERPRINT_BYTES
 
 HAS_VOUCHER, BY_LOT, PROMISED, STRAY = 1, 2, 4, 8
@@ -28,30 +41,51 @@ ISSUED, CLAIMED, DECLINED, REVOKED, WITHDRAWN = 1, 2, 4, 8, 16
 FORMER_MEMBER, REFUSED, ENROLLED, GRANT_WITHDRAWN, GRANT_ISSUED = 1, 2, 4, 8, 16
 
 
-def pack_lines(lines: list[Line], numbering: Numbering) -> tuple[bytes, list[str] | None]:
-    """The lines, and the vouchers of those of a reserved lot, whose ids cannot be computed from lot and beneficiary."""
-    packed = bytearray()
+def pack_lines(lines: list[Line], effective_at: Instant, numbering: Numbering) -> tuple[bytes, list[str] | None]:
+    """The lines, and the vouchers of those of a reserved lot, whose ids cannot be computed from lot and beneficiary.
+
+    `effective_at`: the entry's.
+    """
+    if not lines:
+        return b"", None
     strays: list[str] = []
-    for line in lines:
-        flags = BY_LOT if line.by_lot else 0
-        if line.promised:
-            flags |= PROMISED
-        elif line.voucher is not None:
-            flags |= HAS_VOUCHER
-            if line.lot.wave == UNKNOWN_WAVE:
-                flags |= STRAY
-                strays.append(line.voucher)
-        packed += LINE.pack(numbering.lots[line.lot], line.posting.code, flags, line.amount, line.effective)
-    return bytes(packed), strays or None
+    flags = [_line_flags(line, strays) for line in lines]
+    if all(line.effective == effective_at and line.amount <= INT4_MAX for line in lines):
+        packed = [
+            LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount)
+            for line, f in zip(lines, flags, strict=True)
+        ]
+    else:
+        packed = [
+            WIDE_LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount, line.effective)
+            for line, f in zip(lines, flags, strict=True)
+        ]
+    return bytes([len(packed[0])]) + b"".join(packed), strays or None
+
+
+def _line_flags(line: Line, strays: list[str]) -> int:
+    flags = BY_LOT if line.by_lot else 0
+    if line.promised:
+        return flags | PROMISED
+    if line.voucher is None:
+        return flags
+    if line.lot.wave != UNKNOWN_WAVE:
+        return flags | HAS_VOUCHER
+    strays.append(line.voucher)
+    return flags | HAS_VOUCHER | STRAY
 
 
 def unpack_lines(
-    packed: bytes, beneficiary: BeneficiaryId | None, strays: list[str] | None, numbering: Numbering
+    packed: bytes,
+    effective_at: Instant,
+    beneficiary: BeneficiaryId | None,
+    strays: list[str] | None,
+    numbering: Numbering,
 ) -> list[Line]:
     """The inverse of `pack_lines`."""
     left = iter(strays or ())
     lines = []
-    for lot_no, posting, flags, amount, effective in LINE.iter_unpack(packed):
+    for lot_no, posting, flags, amount, effective in _parts_of_lines(packed, effective_at):
         lot = numbering.lot_keys[lot_no]
         voucher: VoucherId | None = None
         if flags & STRAY:
@@ -72,34 +106,82 @@ def unpack_lines(
     return lines
 
 
+def _parts_of_lines(packed: bytes, effective_at: Instant) -> Iterable[tuple[int, int, int, int, int]]:
+    if packed[:1] == bytes([WIDE_LINE.size]):
+        return WIDE_LINE.iter_unpack(packed[1:])
+    return ((*parts, effective_at) for parts in LINE.iter_unpack(packed[1:]))
+
+
 def pack_vouchers(vouchers: Iterable[Voucher], numbering: Numbering) -> bytes:
-    """All slots of a beneficiary, in the order they came."""
-    return b"".join(
-        VOUCHER.pack(
-            numbering.lots[v.lot],
-            v.issued * ISSUED
-            | v.claimed * CLAIMED
-            | v.declined * DECLINED
-            | v.revoked * REVOKED
-            | v.withdrawn * WITHDRAWN,
-            v.version,
-            v.last,
-            v.withdrawn_amount,
-            *v.amounts.values(),
-        )
-        for v in vouchers
+    """All slots of a beneficiary: how many stand whole in one account, those by lot, then the others by lot."""
+    whole: list[bytes] = []
+    split: list[bytes] = []
+    for voucher in sorted(vouchers, key=lambda voucher: numbering.lots[voucher.lot]):
+        packed = _pack_whole(voucher, numbering) if len(whole) < WHOLE_MAX else None
+        if packed is None:
+            split.append(_pack_split(voucher, numbering))
+        else:
+            whole.append(packed)
+    return bytes([len(whole)]) + b"".join(whole + split) if whole or split else b""
+
+
+def moved(version: int, last: Instant) -> bytes:
+    """The last entry that touched a voucher and the time of its last line, as a whole voucher keeps them."""
+    return (version << LAST_BITS | last).to_bytes(MOVED_BYTES, "big")
+
+
+def _pack_whole(voucher: Voucher, numbering: Numbering) -> bytes | None:
+    """A voucher whose whole amount stands in one account; None for any other, and for numbers that do not fit."""
+    amounts = [(account, amount) for account, amount in enumerate(voucher.amounts.values()) if amount]
+    if len(amounts) != 1 or voucher.withdrawn_amount:
+        return None
+    account, amount = amounts[0]
+    if not 0 < amount <= INT4_MAX or voucher.version > VERSION_MAX or not 0 <= voucher.last <= LAST_MAX:
+        return None
+    return VOUCHER.pack(
+        numbering.lots[voucher.lot], _voucher_flags(voucher), account, amount, moved(voucher.version, voucher.last)
+    )
+
+
+def _pack_split(voucher: Voucher, numbering: Numbering) -> bytes:
+    return SPLIT_VOUCHER.pack(
+        numbering.lots[voucher.lot],
+        _voucher_flags(voucher),
+        voucher.version,
+        voucher.last,
+        voucher.withdrawn_amount,
+        *voucher.amounts.values(),
+    )
+
+
+def _voucher_flags(voucher: Voucher) -> int:
+    return (
+        voucher.issued * ISSUED
+        | voucher.claimed * CLAIMED
+        | voucher.declined * DECLINED
+        | voucher.revoked * REVOKED
+        | voucher.withdrawn * WITHDRAWN
     )
 
 
 def unpack_vouchers(packed: bytes, person: Beneficiary, numbering: Numbering) -> None:
-    """Give the person the vouchers of its row."""
-    for lot_no, flags, version, last, withdrawn_amount, *amounts in VOUCHER.iter_unpack(packed):
+    """Give the person the vouchers of its row, by lot."""
+    split_at = 1 + packed[0] * VOUCHER.size if packed else 0
+    unpacked: list[tuple[int, int, int, int, int, tuple[int, ...]]] = []
+    for lot_no, flags, account, amount, both in VOUCHER.iter_unpack(packed[1:split_at]):
+        version, last = divmod(int.from_bytes(both, "big"), 1 << LAST_BITS)
+        unpacked.append((lot_no, flags, version, last, 0, _in_account(account, amount)))
+    for lot_no, flags, version, last, withdrawn_amount, *amounts in SPLIT_VOUCHER.iter_unpack(packed[split_at:]):
+        unpacked.append((lot_no, flags, version, last, withdrawn_amount, tuple(amounts)))
+    if split_at < len(packed):
+        unpacked.sort()
+    for lot_no, flags, version, last, withdrawn_amount, amounts_of in unpacked:
         lot = numbering.lot_keys[lot_no]
         slot = voucher_id(lot.programme, lot.wave, person.id, lot.benefit)
         person.vouchers[slot] = Voucher(
             slot,
             lot,
-            dict(zip(VOUCHER_ACCOUNTS, amounts, strict=True)),
+            dict(zip(VOUCHER_ACCOUNTS, amounts_of, strict=True)),
             Instant(last),
             version,
             bool(flags & ISSUED),
@@ -109,6 +191,10 @@ def unpack_vouchers(packed: bytes, person: Beneficiary, numbering: Numbering) ->
             bool(flags & WITHDRAWN),
             withdrawn_amount,
         )
+
+
+def _in_account(place: int, amount: int) -> tuple[int, ...]:
+    return tuple(amount if place == each else 0 for each in range(len(VOUCHER_ACCOUNTS)))
 
 
 def pack_grants(person: Beneficiary, numbering: Numbering) -> bytes:

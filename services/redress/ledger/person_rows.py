@@ -49,7 +49,7 @@ STATE_COLUMNS = ("shard", "beneficiary", "last_seq", "spilled", "grants", "vouch
 
 
 def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[Any, ...]:
-    """A row for `put_states`; `spilled`: how many events seen were moved out so far."""
+    """A row of `move_states`, and with its shard of `STATE_COLUMNS`; `spilled`: events seen that were moved out."""
     return (
         person.id,
         person.last_seq or 0,

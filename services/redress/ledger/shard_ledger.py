@@ -5,7 +5,7 @@ all, and only if the head still stands where this writer left it.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,12 @@ from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant
 from redress.domain.seen import Seen
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
-from redress.ledger.alike_rows import AlikeTaker
+from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker
 from redress.ledger.batch import BatchRows, RawRecord, RejectedRecord, spill, touched
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
 from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
+from redress.ledger.copying import copy_stream
 from redress.ledger.digest import chain
 from redress.ledger.entry_rows import COLUMNS
 from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
@@ -86,6 +87,7 @@ class ShardLedger:
         self._spilled: dict[BeneficiaryId, int] = {}
         self._sources: dict[str, int] = {}
         self._parked_raw: dict[Coordinates, RawRecord] = {}
+        self._known: set[BeneficiaryId] = set()
         self._rows: dict[BeneficiaryId, Any] = {}
         self._alike = AlikeTaker(self.shard, self.numbering)
 
@@ -130,6 +132,7 @@ class ShardLedger:
         for row in await self._connection.fetch(query("load_states"), shard.number, wanted):
             beneficiary = BeneficiaryId(row["beneficiary"])
             known.append(beneficiary)
+            self._known.add(beneficiary)
             self._rows[beneficiary] = row
             if beneficiary not in plain or row["spilled"]:
                 self.open_row(beneficiary)
@@ -257,6 +260,7 @@ class ShardLedger:
             results,
             alike,
             sources=self._sources,
+            known=self._known,
             spilled=self._spilled,
             moved_out=moved_out,
             rejected=rejected,
@@ -286,10 +290,14 @@ class ShardLedger:
             await self._connection.copy_records_to_table(
                 "journal", schema_name="redress", columns=COLUMNS, records=work.journal
             )
+        if work.alike_journal:
+            await self._copy("journal", JOURNAL, work.alike_journal)
         if work.new_states:
             await self._connection.copy_records_to_table(
                 "state", schema_name="redress", columns=STATE_COLUMNS, records=work.new_states
             )
+        if work.alike_states:
+            await self._copy("state", STATE, work.alike_states)
         self._reached("copied")
         for name, parameters in work.statements:
             await self._connection.execute(query(name), head.shard, *parameters)
@@ -334,6 +342,11 @@ class ShardLedger:
             recorded_at,
             position,
             digest,
+        )
+
+    async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[bytes]) -> None:
+        await self._connection.copy_to_table(
+            table, schema_name="redress", columns=columns, format="binary", source=copy_stream(rows)
         )
 
     async def _number_sources(self, sources: set[str]) -> None:
@@ -384,5 +397,6 @@ class ShardLedger:
         self.shard.deadlines.clear()
         self._spilled.clear()
         self._parked_raw.clear()
+        self._known.clear()
         self._rows.clear()
         self._alike = AlikeTaker(self.shard, self.numbering)

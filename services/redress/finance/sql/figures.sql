@@ -37,7 +37,7 @@ select lot.wave,
        coalesce(sum(l.amount) filter (where l.effective_at >= $3::timestamptz), 0)::bigint as after
 from redress.journal as j
 join redress.batch as b on b.shard = j.shard and b.batch = j.batch
-cross join lateral redress.lines_of(j.lines) as l
+cross join lateral redress.lines_of(j.lines, j.effective_at) as l
 join redress.lot on lot.shard = j.shard and lot.no = l.lot
 join redress.posting on posting.code = l.posting
 where lot.programme = $1 and ($4::timestamptz is null or b.recorded_at < $4::timestamptz)

@@ -96,16 +96,17 @@ set valid_until = excluded.valid_until,
     declined = excluded.declined,
     exception = excluded.exception;
 
--- put_states: beneficiaries touched by the batch, by key
-insert into redress.state (shard, beneficiary, last_seq, spilled, grants, vouchers, seen, strays)
-select $1, * from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bytea[], $6::bytea[], $7::bytea[], $8::jsonb[])
-on conflict (shard, beneficiary) do update
-set last_seq = excluded.last_seq,
-    spilled = excluded.spilled,
-    grants = excluded.grants,
-    vouchers = excluded.vouchers,
-    seen = excluded.seen,
-    strays = excluded.strays;
+-- move_states: beneficiaries that the ledger knew, as the batch leaves them
+update redress.state
+set last_seq = moved.last_seq,
+    spilled = moved.spilled,
+    grants = moved.grants,
+    vouchers = moved.vouchers,
+    seen = moved.seen,
+    strays = moved.strays
+from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bytea[], $6::bytea[], $7::bytea[], $8::jsonb[])
+     as moved (beneficiary, last_seq, spilled, grants, vouchers, seen, strays)
+where state.shard = $1 and state.beneficiary = moved.beneficiary;
 
 -- spill_seen: events seen that no longer fit their beneficiary's row
 insert into redress.seen_spill (shard, beneficiary, identity, fingerprint)

@@ -2,7 +2,7 @@
 with lines as (
     select j.shard, l.lot, l.posting, sum(l.amount) as amount, count(*) as lines
     from redress.journal as j
-    cross join lateral redress.lines_of(j.lines) as l
+    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
     group by j.shard, l.lot, l.posting
 ),
 booked as (
@@ -51,7 +51,7 @@ with lines as (
            (b.recorded_at at time zone lot.timezone)::date as recorded_day, sum(l.amount) as amount, count(*) as lines
     from redress.journal as j
     join redress.batch as b on b.shard = j.shard and b.batch = j.batch
-    cross join lateral redress.lines_of(j.lines) as l
+    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
     join redress.lot on lot.shard = j.shard and lot.no = l.lot
     group by 1, 2, 3, 4, 5
 ),
@@ -75,7 +75,7 @@ with live as materialized (
 lines as (
     select j.shard, j.beneficiary, l.lot, posting.debit, posting.credit, sum(l.amount) as amount
     from redress.journal as j
-    cross join lateral redress.lines_of(j.lines) as l
+    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
     join redress.posting on posting.code = l.posting
     where j.beneficiary is not null and not l.by_lot and not l.stray
       and posting.movement not in ('exception', 'exception_reversed')
@@ -197,7 +197,7 @@ lots as (
 entered as (
     select j.shard, wave.no as wave, count(distinct j.seq) as granted
     from redress.journal as j
-    cross join lateral redress.lines_of(j.lines) as l
+    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
     join redress.lot on lot.shard = j.shard and lot.no = l.lot
     join redress.wave on wave.shard = lot.shard and wave.programme = lot.programme and wave.wave = lot.wave
     where j.kind = 7 and j.outcome = 1
@@ -340,7 +340,7 @@ with changes as (
     select j.shard, l.lot, j.beneficiary, side.account, l.effective_at, sum(side.amount) as amount,
            bool_or(l.by_lot) as by_lot
     from redress.journal as j
-    cross join lateral redress.lines_of(j.lines) as l
+    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
     join redress.posting on posting.code = l.posting
     cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
     where side.account in ('entitlement', 'unclaimed', 'available', 'held')

@@ -1,0 +1,80 @@
+"""Rows for COPY in Postgres' binary format, made column by column for many rows at once.
+
+A column is None (null in every row), bytes (the same in every row), or an array with a row of bytes for each. All rows
+of a call have the same widths.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from redress.domain.ids import Instant
+from redress.ledger.connection import POSTGRES_EPOCH
+
+Bytes: TypeAlias = NDArray[np.uint8]
+Column: TypeAlias = bytes | Bytes | None
+
+_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END: Final = b"\xff\xff"
+_NULL: Final = b"\xff\xff\xff\xff"
+
+
+def copy_rows(number: int, columns: Sequence[Column]) -> bytes:
+    """So many rows of these columns."""
+    template = bytearray(len(columns).to_bytes(2, "big"))
+    places: list[tuple[int, Bytes]] = []
+    for column in columns:
+        if column is None:
+            template += _NULL
+            continue
+        width = len(column) if isinstance(column, bytes) else column.shape[1]
+        template += width.to_bytes(4, "big")
+        if isinstance(column, bytes):
+            template += column
+        else:
+            places.append((len(template), column))
+            template += bytes(width)
+    rows = np.empty((number, len(template)), np.uint8)
+    rows[:] = np.frombuffer(template, np.uint8)
+    for at, column in places:
+        rows[:, at : at + column.shape[1]] = column
+    return rows.tobytes()
+
+
+async def copy_stream(rows: Sequence[bytes]) -> AsyncIterator[bytes]:
+    """What COPY reads: rows as `copy_rows` makes them."""
+    yield b"".join((_BEGIN, *rows, _END))
+
+
+def int8s(values: Sequence[int]) -> Bytes:
+    """A bigint each."""
+    return np.array(values, ">i8").view(np.uint8).reshape(len(values), 8)
+
+
+def int4s(values: Sequence[int]) -> Bytes:
+    """An integer each."""
+    return np.array(values, ">i4").view(np.uint8).reshape(len(values), 4)
+
+
+def instants(values: Sequence[Instant]) -> Bytes:
+    """A timestamptz each."""
+    return (np.array(values, np.int64) - POSTGRES_EPOCH).astype(">i8").view(np.uint8).reshape(len(values), 8)
+
+
+def uuids(texts: Sequence[str]) -> Bytes:
+    """A uuid each, from its usual text."""
+    return np.frombuffer(bytes.fromhex("".join(texts).replace("-", "")), np.uint8).reshape(len(texts), 16)
+
+
+def alike_bytes(values: Sequence[bytes]) -> Bytes:
+    """What has the same width in every row."""
+    return np.frombuffer(b"".join(values), np.uint8).reshape(len(values), len(values[0]))
+
+
+def sliced(rows: Bytes) -> list[bytes]:
+    """Each row's bytes."""
+    width = rows.shape[1]
+    packed = rows.tobytes()
+    return [packed[at : at + width] for at in range(0, len(packed), width)]
