@@ -27,6 +27,8 @@ _OPAQUE = re.compile(s.OPAQUE_PATTERN)
 _EVENT_ID = re.compile(s.EVENT_ID_PATTERN)
 _SOURCE = re.compile(s.SOURCE_PATTERN)
 _UUID = re.compile(s.UUID_PATTERN)
+_UUIDS = re.compile(f"(?:{s.UUID_PATTERN.strip('^$')})*")
+_UUID_LENGTH: Final = 36
 _UUID4 = re.compile(s.UUID4_PATTERN)
 _SPACE: Final = b" \t\n\r"
 
@@ -150,11 +152,13 @@ def _is_opaque(text: str) -> bool:
 
 
 def _is_issue(vouchers: tuple[e.IssuedVoucher, ...]) -> bool:
-    return (
-        1 <= len(vouchers) <= s.BENEFITS_MAX
-        and all(1 <= v.amount <= s.AMOUNT_MAX and _is_code(v.benefit) and _UUID.fullmatch(v.voucher) for v in vouchers)
-        and len({v.voucher for v in vouchers}) == len(vouchers)
-    )
+    if not 1 <= len(vouchers) <= s.BENEFITS_MAX:
+        return False
+    ids = [v.voucher for v in vouchers]
+    for v in vouchers:
+        if len(v.voucher) != _UUID_LENGTH or not 1 <= v.amount <= s.AMOUNT_MAX or not _is_code(v.benefit):
+            return False
+    return _UUIDS.fullmatch("".join(ids)) is not None and len(set(ids)) == len(ids)
 
 
 def _are_spends(lines: tuple[e.Spend, ...]) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from redress.domain.accounts import ENTITLED, ISSUED_AVAILABLE, ISSUED_UNCLAIMED, Posting
 from redress.domain.event import Event, Granted, Issued, Standing
-from redress.domain.ids import FAR_PAST, BeneficiaryId, Instant, VoucherId, voucher_id
+from redress.domain.ids import FAR_PAST, BeneficiaryId, Instant, VoucherId, compute_voucher_id
 from redress.domain.lot import Lot
 from redress.domain.programme import Wave
 from redress.domain.shard import Shard
@@ -74,9 +74,11 @@ def take_issue(
     if event.time > shard.clock(event.time) + FACT_TOLERANCE:
         return None
     vouchers = _due(form, data.beneficiary)
-    due = {(voucher, lot.key.benefit, lot.benefit.amount) for voucher, lot in zip(vouchers, form.lots, strict=True)}
-    if {(v.voucher, v.benefit, v.amount) for v in data.vouchers} != due:
+    if len(data.vouchers) != len(vouchers):
         return None
+    for issued, voucher, lot in zip(data.vouchers, vouchers, form.lots, strict=True):
+        if issued.voucher != voucher or issued.benefit != lot.key.benefit or issued.amount != lot.benefit.amount:
+            return None
     return Alike(form, _next_seq(shard), event, data, _effective(shard, event, promised_at), vouchers, prev_seq)
 
 
@@ -113,4 +115,4 @@ def _effective(shard: Shard, event: Event, last: Instant) -> Instant:
 
 def _due(form: Form, beneficiary: BeneficiaryId) -> list[VoucherId]:
     opened = form.wave.opened
-    return [voucher_id(opened.programme, opened.wave, beneficiary, lot.key.benefit) for lot in form.lots]
+    return [compute_voucher_id(opened.programme, opened.wave, beneficiary, lot.key.benefit) for lot in form.lots]

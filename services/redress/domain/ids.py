@@ -33,8 +33,9 @@ NEIGHBOURHOOD: Final = len("00000000-0000")
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
-@lru_cache(maxsize=BATCH_VOUCHERS)
-def voucher_id(programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode) -> VoucherId:
+def compute_voucher_id(
+    programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode
+) -> VoucherId:
     """The one id this beneficiary's piece of the lot can have: UUID version 8 (RFC 9562).
 
     Computed, so that issuing twice gives the same id; led by the beneficiary's first six bytes, so that an id
@@ -42,6 +43,10 @@ def voucher_id(programme: ProgrammeCode, wave: WaveCode, beneficiary: Beneficiar
     """
     h = sha256(f"{programme}/{wave}/{beneficiary}/{benefit}".encode()).hexdigest()
     return VoucherId(f"{beneficiary[:NEIGHBOURHOOD]}-8{h[1:4]}-{_VARIANT[h[4]]}{h[5:8]}-{h[8:20]}")
+
+
+voucher_id = lru_cache(maxsize=BATCH_VOUCHERS)(compute_voucher_id)
+"""The same, kept for who asks again."""
 
 
 def is_owned(voucher: VoucherId, beneficiary: BeneficiaryId) -> bool:

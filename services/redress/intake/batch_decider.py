@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from typing import cast
 
 from redress.contracts.decode import Rejected, decode, decode_placed
 from redress.contracts.partitioner import partitions_of
@@ -17,13 +18,13 @@ from redress.domain.entry import DeadLetterReason, Lapsed
 from redress.domain.event import (
     Captured,
     ClockTicked,
-    Control,
     Coordinates,
     Event,
     Granted,
     Issued,
     LotExtended,
     LotRevoked,
+    Personal,
     ProgrammePublished,
     Recorded,
     Released,
@@ -32,7 +33,6 @@ from redress.domain.event import (
     WaveOpened,
 )
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant, ProgrammeCode, WaveCode
-from redress.domain.seen import identity
 from redress.domain.step import fall_due, take_control, take_personal, take_tick, wake
 from redress.intake.record import Record
 from redress.ledger.batch import RawRecord, RejectedRecord
@@ -45,15 +45,20 @@ REFUSED_BY_DATABASE = "value: refused by the database"
 """The detail of a dead letter whose value Postgres refuses. A replay knows such records by it."""
 LOOP_EVENTS_MAX = 100
 """Events decided before the event loop may turn to other shards: some 20 ms."""
+GRANT_OR_ISSUE = (Granted, Issued)
 REDEMPTION_EVENTS = (Requested, Captured, Released, Recorded, Reversed)
 
 
 @dataclass(slots=True)
 class Batch:
-    """A batch in the making: the bytes of its records, and those that are no events."""
+    """A batch in the making: its records, and those that are no events."""
 
-    raw: dict[Coordinates, RawRecord] = field(default_factory=dict)
+    read: list[Record] = field(default_factory=list)
     rejected: list[RejectedRecord] = field(default_factory=list)
+
+    def raw(self) -> dict[Coordinates, RawRecord]:
+        """The bytes of its records."""
+        return {record.at: record.raw for record in self.read}
 
 
 class BatchDecider:
@@ -148,24 +153,23 @@ class BatchDecider:
     async def take_personal(self, batch: Batch, records: Sequence[Record]) -> None:
         """Take records about single people, in the order given."""
         self._ledger.forget_people()
-        events = self._read_all(batch, records)
-        personal = [(event, event.data) for event in events if not isinstance(event.data, Control)]
-        events_of = Counter(data.beneficiary for _, data in personal)
+        personal = self._read_all(batch, records)
+        events_of = Counter([data.beneficiary for _, data in personal])
         plain = {
             data.beneficiary
             for _, data in personal
-            if isinstance(data, Granted | Issued) and events_of[data.beneficiary] == 1
+            if isinstance(data, GRANT_OR_ISSUE) and events_of[data.beneficiary] == 1
         }
         await self._ledger.load_people(
-            (data.beneficiary for _, data in personal),
+            events_of,
             (data.redemption for _, data in personal if isinstance(data, REDEMPTION_EVENTS)),
-            [(data.beneficiary, identity(event.source, event.id)) for event, data in personal],
+            [event for event, _ in personal],
             plain,
         )
         for n, (event, data) in enumerate(personal):
             if n % LOOP_EVENTS_MAX == LOOP_EVENTS_MAX - 1:
                 await asyncio.sleep(0)
-            if isinstance(data, Granted | Issued) and data.beneficiary in plain:
+            if isinstance(data, GRANT_OR_ISSUE) and data.beneficiary in plain:
                 if self._ledger.take_alike(event, data):
                     continue
                 self._ledger.open_row(data.beneficiary)
@@ -214,10 +218,10 @@ class BatchDecider:
         fallen = any(entry.beneficiary or isinstance(entry.happening, Lapsed) for entry in results.entries)
         return fallen or bool(results.unparked or results.parked)
 
-    def _read_all(self, batch: Batch, records: Sequence[Record]) -> list[Event]:
-        """The events among records that stand in the shard's partitions."""
+    def _read_all(self, batch: Batch, records: Sequence[Record]) -> list[tuple[Event, Personal]]:
+        """The events among records of personal topics that stand in the shard's partitions."""
         places = partitions_of([record.raw.key or b"" for record in records], self._shards)
-        events = []
+        events: list[tuple[Event, Personal]] = []
         for record, place in zip(records, places, strict=True):
             at, raw = record.at, record.raw
             if at in self._poison:
@@ -228,8 +232,8 @@ class BatchDecider:
             if isinstance(event, Rejected):
                 batch.rejected.append(RejectedRecord(at, event.reason, event.detail, raw))
             else:
-                batch.raw[at] = raw
-                events.append(event)
+                events.append((event, cast("Personal", event.data)))  # as every type of these topics is
+        batch.read += records
         return events
 
     def _read(self, batch: Batch, record: Record) -> Event | None:
@@ -237,7 +241,7 @@ class BatchDecider:
         if isinstance(event, Rejected):
             batch.rejected.append(RejectedRecord(record.at, event.reason, event.detail, record.raw))
             return None
-        batch.raw[record.at] = record.raw
+        batch.read.append(record)
         return event
 
     def _decode(self, record: Record) -> Event | Rejected:

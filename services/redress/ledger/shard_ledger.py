@@ -12,9 +12,9 @@ from typing import Any
 from redress.contracts.decode import Rejected, decode
 from redress.domain.alike import book
 from redress.domain.beneficiary import Parked, RedemptionStatus
-from redress.domain.event import Coordinates, Event, Granted, Issued, Topic
+from redress.domain.event import Control, Coordinates, Event, Granted, Issued, Topic
 from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant
-from redress.domain.seen import Seen
+from redress.domain.seen import Seen, identity
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
 from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker
@@ -119,10 +119,10 @@ class ShardLedger:
         self,
         beneficiaries: Iterable[BeneficiaryId],
         redemptions: Iterable[str],
-        identities: Iterable[tuple[BeneficiaryId, bytes]],
+        events: Iterable[Event],
         plain: Set[BeneficiaryId] = frozenset(),
     ) -> None:
-        """Bring these people's state in: what events naming these redemptions, with these identities, can meet.
+        """Bring these people's state in: what events naming these redemptions, with the identities of these, can meet.
 
         `plain`: people whose one event is a grant or an issue; their rows are opened only by `open_row`.
         """
@@ -138,7 +138,7 @@ class ShardLedger:
                 self.open_row(beneficiary)
         if not known:
             return
-        await self._load_spilled(identities)
+        await self._load_spilled(events)
         named = set(redemptions) | await self._load_parked(known)
         opened = [beneficiary for beneficiary in known if beneficiary not in self._rows]
         for row in await self._connection.fetch(query("load_redemptions"), shard.number, opened, sorted(named)):
@@ -213,13 +213,13 @@ class ShardLedger:
         self,
         position: Position,
         rejected: list[RejectedRecord],
-        raw: Mapping[Coordinates, RawRecord],
+        raw: Callable[[], Mapping[Coordinates, RawRecord]],
         logged: LoggedBatch | None = None,
     ) -> None:
         """Append what was decided since the last batch, as one transaction; afterwards no person is in memory.
 
-        `logged`: this batch as another ledger's log has it: its moment of recording is copied, its digest must come
-        out again.
+        `raw`: the bytes of the records it was decided from, asked for only where some must be kept. `logged`: this
+        batch as another ledger's log has it: its moment of recording is copied, its digest must come out again.
 
         Raises:
             DigestError: another digest came out; nothing was written.
@@ -240,7 +240,7 @@ class ShardLedger:
         self.forget_people()
 
     async def _encode(
-        self, results: Results, rejected: list[RejectedRecord], raw: Mapping[Coordinates, RawRecord]
+        self, results: Results, rejected: list[RejectedRecord], raw: Callable[[], Mapping[Coordinates, RawRecord]]
     ) -> BatchRows:
         for entry in results.entries:
             if entry.beneficiary is None:
@@ -264,7 +264,7 @@ class ShardLedger:
             spilled=self._spilled,
             moved_out=moved_out,
             rejected=rejected,
-            fresh=raw,
+            fresh=raw() if results.parked or results.dead_letters else {},
             parked_before=self._parked_raw,
         )
 
@@ -360,8 +360,14 @@ class ShardLedger:
         found = await self._connection.fetch(query("find_sources"), new)
         self._sources.update({row["source"]: row["no"] for row in found})
 
-    async def _load_spilled(self, identities: Iterable[tuple[BeneficiaryId, bytes]]) -> None:
-        asked = [(person, key) for person, key in identities if self._spilled.get(person)]
+    async def _load_spilled(self, events: Iterable[Event]) -> None:
+        if not any(self._spilled.values()):
+            return
+        asked = [
+            (event.data.beneficiary, identity(event.source, event.id))
+            for event in events
+            if not isinstance(event.data, Control) and self._spilled.get(event.data.beneficiary)
+        ]
         if not asked:
             return
         found = await self._connection.fetch(query("load_spilled"), self.shard.number, *columns(asked))

@@ -88,7 +88,7 @@ create table redress.state (
 ) partition by list (shard);
 comment on table redress.state is 'One row per beneficiary: grants, vouchers and the events seen, packed.';
 
-select redress.create_partitions(shard) from redress.head;
+do $$ begin perform redress.create_partitions(shard) from redress.head; end $$;
 
 insert into redress.journal (seq, record_offset, occurred_at, effective_at, prev_seq, booked_at, closed_at, batch, source,
                              terms_version, shard, kind, outcome, reason, beneficiary, cause_uuid, cause_text,
