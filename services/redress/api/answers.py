@@ -1,7 +1,7 @@
 """What the ledger has made of an event, from Postgres alone: how a repeated key gets its earlier answer."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
@@ -10,6 +10,7 @@ from redress.api.lot_book import LotBook
 from redress.api.problems import Kind, ProblemError
 from redress.api.queries import query
 from redress.api.reader import Reader
+from redress.api.standing_rows import StandingRows
 from redress.contracts.partitioner import partition_of
 from redress.domain.event import Recorded, Requested
 from redress.domain.ids import Instant
@@ -40,6 +41,7 @@ class Answers:
         self._reader = reader
         self._book = book
         self._identity = identity_
+        self._rows = StandingRows(reader)
 
     def shard_of(self, cause: Cause) -> int:
         """Where the event belongs."""
@@ -52,11 +54,14 @@ class Answers:
             ProblemError: the key was used with another body; or the database is away.
         """
         shard, person = self.shard_of(cause), cause.beneficiary
+        row = await self._rows.row(shard, person)
+        who = identity(cause.source, cause.id)
+        known = _seen(row["seen"] or b"", who)
+        if known is None and not row["spilled"]:
+            return Standing(seen=False, decision=None, now=row["now"])
         async with self._reader.through(self._reader.gates.answer) as connection:
-            row = await connection.fetchrow(query("standing"), shard, person)
-            if row is None:
-                return Standing(seen=False, decision=None, now=None)
-            known = await _seen(connection, shard, person, row, identity(cause.source, cause.id))
+            if known is None:
+                known = await connection.fetchval(query("spilled_fingerprint"), shard, person, who)
             if known is None:
                 return Standing(seen=False, decision=None, now=row["now"])
             if known != fingerprint[:FINGERPRINT_BYTES]:
@@ -108,14 +113,9 @@ def key_reused() -> ProblemError:
     )
 
 
-async def _seen(connection: Connection, shard: int, person: str, row: Any, who: bytes) -> bytes | None:
-    """The short fingerprint under which an event was seen; None: it was not."""
-    packed = row["seen"] or b""
+def _seen(packed: bytes, who: bytes) -> bytes | None:
+    """The short fingerprint under which an event was seen, of those in the row; None: it is not among them."""
     for at in range(0, len(packed), _WIDTH):
         if packed[at : at + ID_BYTES] == who:
-            fingerprint: bytes = packed[at + ID_BYTES : at + _WIDTH]
-            return fingerprint
-    if row["spilled"]:
-        spilled: bytes | None = await connection.fetchval(query("spilled_fingerprint"), shard, person, who)
-        return spilled
+            return packed[at + ID_BYTES : at + _WIDTH]
     return None

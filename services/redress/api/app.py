@@ -11,6 +11,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.types import ExceptionHandler
 
@@ -56,6 +57,8 @@ TAGS: Final = {
     "programmes": "Terms and figures: what is owed, and why.",
     "operation": "Probes and metrics.",
 }
+NO_TELEMETRY: Final[TelemetryConfig] = {"tracing": False, "metrics": False, "logs": False}
+"""The framework's own would tell of paths, which have ids of people in them, wherever the environment says."""
 _BY_STATUS: Final = {404: Kind.NOT_FOUND, 405: Kind.METHOD}
 
 
@@ -107,6 +110,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
+        telemetry=NO_TELEMETRY,
         separate_input_output_schemas=False,
     )
     app.state.api = Api(identity, reader, book, listener, redeemer, metrics, _status_loader(servers, identity, reader))

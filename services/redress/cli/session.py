@@ -1,6 +1,5 @@
 """What a command works with: the settings, the servers they name, and a reader of the ledger."""
 
-import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from typing import Any, TypeVar
 
 import asyncpg
 import psycopg
+import uvloop
 from aiokafka.errors import KafkaError
 
 from redress.intake.worker import Servers
@@ -48,7 +48,7 @@ class Session:
             StackError: a server does not answer; the message says which.
         """
         try:
-            return asyncio.run(work)
+            return uvloop.run(work)
         except KafkaError as error:
             raise StackError(f"Kafka at {self.servers.kafka} does not answer as it should: {name_of(error)}") from error
         except _POSTGRES_AWAY as error:

@@ -15,6 +15,7 @@ from redress.domain.entry import Lapsed, TimedOut
 from redress.domain.event import Coordinates, Topic
 from redress.intake.batch_decider import Batch, BatchDecider
 from redress.intake.breaker import Breaker, BreakerLimits
+from redress.intake.programme_end import ProgrammeEnd
 from redress.intake.record import Record
 from redress.intake.source import BATCH_BYTES_MAX, ShardSource
 from redress.ledger.connection import Connection
@@ -48,6 +49,7 @@ class ShardWriter:
         shard: int,
         epoch: int,
         source: ShardSource,
+        programme_end: ProgrammeEnd,
         reached: Checkpoint,
         breaker: BreakerLimits,
         appended: Callable[[], None],
@@ -57,6 +59,7 @@ class ShardWriter:
         self._number = shard
         self._epoch = epoch
         self._source = source
+        self._programme_end = programme_end
         self._reached = reached
         self._ledger: ShardLedger
         self._decider: BatchDecider
@@ -145,7 +148,7 @@ class ShardWriter:
     async def _fetch_controls(self, found: list[Record]) -> tuple[list[Record], bool]:
         """These and further ones to the topic's end as it is now; whether that was reached within a batch's size."""
         controls, self._waiting_ticks = self._waiting_ticks + found, []
-        end = await self._source.programme_end()
+        end = await self._programme_end.now()
         while (await self._source.position()).programme < end:
             if len(controls) >= self._records_max or sum(record.size for record in controls) >= BATCH_BYTES_MAX:
                 return controls, False

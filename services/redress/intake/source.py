@@ -43,16 +43,11 @@ class ShardSource:
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
             fetch_max_wait_ms=FETCH_WAIT_MS,
         )
-        # A broker answers a connection's requests one after the other: behind a fetch that waits for records, the
-        # question for an end would wait as long.
-        self._ends = AIOKafkaConsumer(
-            bootstrap_servers=bootstrap, enable_auto_commit=False, isolation_level="read_committed"
-        )
 
     async def start(self, position: Position) -> None:
         """Connect, and stand where the head says."""
         async with asyncio.timeout(START_SECONDS_MAX):
-            await asyncio.gather(self._consumer.start(), self._ends.start())
+            await self._consumer.start()
         self._consumer.assign(list(self._partitions.values()))
         self.seek(position)
 
@@ -79,12 +74,6 @@ class ShardSource:
             self._consumer.seek(self._partitions[topic], first_left)
         return records[:taken]
 
-    async def programme_end(self) -> int:
-        """The end of what is committed on the programme topic now."""
-        partition = self._partitions[Topic.PROGRAMME]
-        ends = await self._ends.end_offsets([partition])
-        return int(ends[partition])
-
     async def commit_hint(self, position: Position) -> None:
         """Tell Kafka how far the ledger is, for lag tools; nothing of ours reads it, so a failure is nobody's."""
         offsets = {self._partitions[topic]: offset for topic, offset in zip(Topic, position, strict=True)}
@@ -95,7 +84,7 @@ class ShardSource:
 
     async def stop(self) -> None:
         """Leave Kafka."""
-        await asyncio.gather(self._consumer.stop(), self._ends.stop())
+        await self._consumer.stop()
 
 
 def _within(records: Sequence[Record], bytes_max: int) -> int:

@@ -16,6 +16,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wai
 
 from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.intake.keeper import LeaseKeeper
+from redress.intake.programme_end import ProgrammeEnd
 from redress.intake.shard_writer import ShardWriter
 from redress.intake.source import ShardSource
 from redress.ledger import lease
@@ -105,6 +106,7 @@ class Worker:
         self._companions = companions
         self._reached = reached
         self._breaker = breaker
+        self._programme_end = ProgrammeEnd(servers.kafka, servers.topic_prefix)
         self._services: dict[int, _Service] = {}
         self._keeper = LeaseKeeper(servers.postgres, self.name, lambda: frozenset(self._services))
 
@@ -119,6 +121,7 @@ class Worker:
                         await self._lead(stopping)
         finally:
             await self._end(frozenset(self._services))
+            await self._programme_end.stop()
             stamping.cancel()
             await asyncio.to_thread(self._keeper.stop)
             with suppress(*AWAY):
@@ -220,6 +223,7 @@ class Worker:
                 shard,
                 service.epoch,
                 source,
+                self._programme_end,
                 self._reached,
                 self._breaker,
                 appended=ring,

@@ -13,6 +13,7 @@ from typing import Final
 
 import asyncpg
 import orjson
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 TABLE: Final = """
@@ -111,4 +112,4 @@ async def run(options: Floor) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run(Floor(**orjson.loads(sys.argv[1]))))
+    uvloop.run(run(Floor(**orjson.loads(sys.argv[1]))))

@@ -14,6 +14,7 @@ from random import Random
 from typing import Final
 
 import orjson
+import uvloop
 
 from tests.benchmarks.checkout.requests import SEED, requested
 from tests.benchmarks.checkout.samples import WARM_UP_SECONDS, Sample, hand_back, sample
@@ -136,4 +137,4 @@ def _requests(options: HttpLoad) -> Iterator[bytes]:
 
 if __name__ == "__main__":
     given = HttpLoad(**orjson.loads(sys.argv[1]))
-    hand_back(asyncio.run(redeem(given) if given.rate else look_up(given)))
+    hand_back(uvloop.run(redeem(given) if given.rate else look_up(given)))

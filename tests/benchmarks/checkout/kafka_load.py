@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import orjson
+import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from redress.contracts.partitioner import partition_of
@@ -90,4 +91,4 @@ async def load(options: KafkaLoad) -> Sample:
 
 
 if __name__ == "__main__":
-    hand_back(asyncio.run(load(KafkaLoad(**orjson.loads(sys.argv[1])))))
+    hand_back(uvloop.run(load(KafkaLoad(**orjson.loads(sys.argv[1])))))

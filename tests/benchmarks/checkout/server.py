@@ -1,14 +1,17 @@
 """The API as `redress run api` serves it, with one bare route more: `SELECT 1` behind the same token, gate and pool."""
 
 import asyncio
+import gc
 import signal
 
+import uvloop
 from fastapi import Response
 
 from redress.api.app import create_app
 from redress.api.context import MayRead, The, json_response
 from redress.api.serve import serve
 from redress.cli.api import verifier_of
+from redress.cli.run import COLLECT_AFTER
 from redress.runtime.logging import configure_logging
 from redress.runtime.settings import load_settings
 from redress.runtime.wiring import identity_of, servers_by_address
@@ -23,6 +26,8 @@ async def bare(api: The, _caller: MayRead) -> Response:
 async def run() -> None:
     settings = load_settings()
     configure_logging(settings.log)
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER)
     servers, identity = servers_by_address(settings), identity_of(settings)
     app = create_app(servers, identity, verifier_of(settings), connections=settings.api_connections)
     app.add_api_route("/bare", bare, methods=["GET"], response_model=None)
@@ -32,4 +37,4 @@ async def run() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(run())
+    uvloop.run(run())

@@ -1,8 +1,14 @@
--- standing: the shard's clock, and which events of a beneficiary were seen; by primary keys
+-- standings: for each of these people the shard's clock, and which events were seen; by primary keys
 select head.now, state.last_seq, state.spilled, state.seen
-from redress.head
-left join redress.state on state.shard = head.shard and state.beneficiary = $2
-where head.shard = $1;
+from unnest($1::integer[], $2::uuid[]) with ordinality as asked (shard, beneficiary, no)
+join redress.head on head.shard = asked.shard
+left join lateral (
+    select last_seq, spilled, seen
+    from redress.state
+    where state.shard = asked.shard and state.beneficiary = asked.beneficiary
+    limit 1  -- one person after the other by their key, whatever the planner thinks of the table's size
+) as state on true
+order by asked.no;
 
 -- spilled_fingerprint: of an event seen by a beneficiary with too many for its row
 select fingerprint from redress.seen_spill where shard = $1 and beneficiary = $2 and identity = $3;
