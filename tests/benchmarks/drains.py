@@ -7,7 +7,7 @@
    the lot lapse.
 
 Each drain must go on in bounded batches and bounded memory under one epoch, so that no lease was lost, and its last
-batches must take little longer than its first. Ends with `verify`, and with exit status 1 if anything of that is not so.
+batches must take little longer than its first. Ends with `verify`, and with exit status 1 if any of that is not so.
 Its Kafka and Postgres are started for it and thrown away.
 """
 
