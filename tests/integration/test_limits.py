@@ -24,6 +24,7 @@ BYTES_MAX = 4_000
 PADDING = 20_000
 DUE_MAX = 5
 WAIT_SECONDS_MAX = 20
+EPOCHS = "select shard, epoch from redress.head order by shard"
 
 
 async def test_a_batch_is_bounded_in_bytes_whatever_its_records_are(
@@ -70,6 +71,7 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
         await ledger.send_all([events.published(), events.tick(), *map(events.granted, crowd)])
         await ledger.settled()
+        epochs = await ledger.database.fetch(EPOCHS)
         batches = len(await _sizes(ledger))
 
         # when it opens, and something new comes right behind it
@@ -101,6 +103,7 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
         await ledger.send_all([events.tick(events.at + DAY)])
         await ledger.settled(WAIT_SECONDS_MAX)
         assert (await _sizes(ledger))[batches:] == [DUE_MAX, 0]
+        assert await ledger.database.fetch(EPOCHS) == epochs
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
 
