@@ -10,6 +10,7 @@ longer fits the code.
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,7 @@ def main() -> int:
     if not bugs or (wanted and len(bugs) != len(wanted)):
         sys.stderr.write("no such bug; they are listed in tests/planted/bugs.toml\n")
         return 2
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the servers would go on
     folder = Path(tempfile.mkdtemp(prefix="redress-planted-"))
     try:
         missed = _plant_all(bugs, folder)
