@@ -6,9 +6,9 @@
 2. they are issued a voucher each, and every second one is reserved. Then one tick lets all reservations time out and
    the lot lapse.
 
-Each drain must go on in bounded batches under one epoch, so that no lease was lost, and its last batches must take
-little longer than its first. Ends with `verify`, and with exit status 1 if anything of that is not so. Its Kafka and
-Postgres are started for it and thrown away.
+Each drain must go on in bounded batches and bounded memory under one epoch, so that no lease was lost, and its last
+batches must take little longer than its first. Ends with `verify`, and with exit status 1 if any of that is not so.
+Its Kafka and Postgres are started for it and thrown away.
 """
 
 import argparse
@@ -86,6 +86,8 @@ SILENCE_SECONDS_MAX: Final = 120
 SLOWER_MAX: Final = 2.0
 """How many times as long the last batches of a drain may take as its first. What grows with all that waits, or with all
 that was drained, would make it far more."""
+MEMORY_MB_MAX: Final = 400
+"""Of the worker, however much falls due: what a worker may have at all."""
 BATCH_ENTRIES_MAX: Final = DUE_MAX + MAX_PARKED
 """A batch ends after the person who fills it."""
 
@@ -144,6 +146,8 @@ class Drain:
             raise DrainError(f"{self.name}: a lease was lost: epoch {self.epochs}")
         if max(self.sizes) > BATCH_ENTRIES_MAX:
             raise DrainError(f"{self.name}: a batch of {max(self.sizes)} entries")
+        if self.memory_mb > MEMORY_MB_MAX:
+            raise DrainError(f"{self.name}: the worker had {self.memory_mb} MB")
         first, last = self._tenths()
         if last > SLOWER_MAX * first:
             raise DrainError(f"{self.name}: the last batches take {last:.2f} s, the first {first:.2f} s")

@@ -10,10 +10,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from redress.contracts.dead_letter import RecordDeadLettered
 from redress.contracts.decode import Rejected
+from redress.contracts.examples import example_events
+from redress.contracts.ledger import BatchCommitted
 from redress.contracts.registry import INPUTS
 from redress.domain.entry import DeadLetterReason
 from redress.domain.event import Topic
+from redress.intake.batch_log import ReplayError
+from redress.intake.marker_log import read_letter, read_marker
 from redress.runtime.dead_letters import CoordinatesError, parse_coordinates
 from redress.runtime.publish.lines import Place, chunks
 from redress.runtime.publish.programme_file import ProgrammeFileError, read_programme
@@ -164,6 +169,30 @@ def test_coordinates_are_read_with_and_without_prefix(topic: Topic, partition: i
     for prefix in ("", "trial."):
         found = parse_coordinates(f"{prefix}{topic.value}/{partition}/{offset}", "trial.")
         assert (found.topic, found.partition, found.offset) == (topic, partition, offset)
+
+
+OUT = {name: event for name, event in example_events().items() if name not in EXAMPLES}
+PUBLISHED = [json.dumps(event).encode() for event in OUT.values()]
+
+
+@given(value=st.none() | st.binary() | mutated(PUBLISHED) | mutated())
+@example(value=b"[]")
+@example(value=b'"type"')
+@example(value=b'{"type": "redress.batch.committed.v1", "data": []}')
+def test_what_a_recovery_reads_back_is_what_was_published_or_refused_in_one_line(value: bytes | None) -> None:
+    for read in (read_marker, read_letter):
+        found = _outcome(lambda read=read: read("redress.ledger/0/7", value), ReplayError)  # type: ignore[misc]
+        if isinstance(found, str):
+            assert found.startswith("redress.ledger/0/7 ")
+        else:
+            assert type(found).model_validate(json.loads(value or b"")["data"]) == found
+
+
+def test_markers_and_dead_letters_are_read_back() -> None:
+    marker, letter = OUT["redress.batch.committed.v1"], OUT["redress.record.dead_lettered.v1"]
+
+    assert read_marker("", json.dumps(marker).encode()) == BatchCommitted.model_validate(marker["data"])
+    assert read_letter("", json.dumps(letter).encode()) == RecordDeadLettered.model_validate(letter["data"])
 
 
 def _outcome(read: Callable[[], Read], refusal: type[Exception]) -> Read | str:

@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import asyncpg
 import psycopg
 
+from redress.intake.source import ShardSource
 from redress.intake.worker import Servers, Worker
+from redress.ledger.head import Position
 from redress.ledger.shard_ledger import Checkpoint
 from redress.relay.relay import Relay
 from tests.conftest import TEST_LEDGER
@@ -30,15 +34,17 @@ POINTS: Final = (
     "encoded",
     "begun",
     "fenced",
+    "copying",
     "copied",
     "written",
     "unanswered",
     "committed",
     "answered",
     "before_hint",
+    "hinted",
 )
-"""Every point of a batch's life that a worker passes, in order. At "unanswered" COMMIT has been sent, and whatever
-Postgres answers has not been read."""
+"""Every point of a batch's life that a worker passes, in order. At "copying" Postgres is inside COPY and waits for more
+rows. At "unanswered" COMMIT has been sent, and whatever Postgres answers has not been read."""
 RELAY_POINTS: Final = ("relay_opened", "relay_read", "relay_sent", "relay_committed", "relay_hinted")
 """Every point of a group's life that a relay passes, in order."""
 RE_EMISSION_POINTS: Final = ("re_emission_read", "re_emission_sent", "re_emission_moved")
@@ -97,6 +103,27 @@ def faulty_at(point: str, hit: int, fault: Fault, postgres: str) -> Checkpoint:
     return reached
 
 
+def tell_more(reached: Checkpoint) -> None:
+    """Let this process pass, beside the points that the code names, those inside a library's call."""
+    copy, commit = asyncpg.Connection.copy_records_to_table, ShardSource.commit_hint
+
+    async def copy_and_tell(self: "asyncpg.Connection[Any]", table: str, *, records: Any, **options: Any) -> Any:
+        def told() -> Iterator[Any]:
+            rows = list(records)
+            yield from rows[: len(rows) // 2]
+            reached("copying")
+            yield from rows[len(rows) // 2 :]
+
+        return await copy(self, table, records=told() if table == "journal" else records, **options)
+
+    async def commit_and_tell(self: ShardSource, position: Position) -> None:
+        await commit(self, position)
+        reached("hinted")
+
+    asyncpg.Connection.copy_records_to_table = copy_and_tell  # type: ignore[method-assign,assignment]
+    ShardSource.commit_hint = commit_and_tell  # type: ignore[method-assign]
+
+
 def _hang(postgres: str) -> None:
     """Until SIGUSR1. A connection tells that it hangs: see HUNG."""
     woken: list[int] = []
@@ -144,6 +171,7 @@ async def _run(kafka: str, postgres: str, prefix: str, reached: Checkpoint) -> N
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     companions = (Relay(kafka, prefix, TEST_LEDGER, reached=reached),)
     servers = Servers(kafka, postgres, prefix)
+    tell_more(reached)
     worker = Worker(servers, TEST_LEDGER, companions=companions, reached=reached)
     await worker.run(stopping)
 

@@ -213,3 +213,27 @@ def _with_other_content(event: Envelope) -> Envelope:
     else:
         data["channel" if "channel" in data else "reason"] = "other"
     return other
+
+
+def facts_alone(persons: list[str]) -> list[Record]:
+    """Parked and late and after the end of a lot, but nothing that another cut could decide otherwise."""
+    events, late = Events(), Events(wave="second", source="/late")
+    others, persons = persons[20:], persons[:20]
+    records = [*events.begin()]
+    for number, person in enumerate(persons):
+        events.at = START + number * SECOND
+        records += [events.granted(person), events.claimed(person), events.issued(person)]
+        records += [events.recorded(person, f"r-{number}", 1000 + number), events.claimed(person, "all")]
+        if number % 3 == 0:
+            records += [events.captured(person, f"c-{number}", 5000, "eats")]
+            records.append(events.tick(START + HOUR + number * SECOND))
+    late.at = events.at = START + 2 * HOUR
+    records += [late.claimed(person, "beauty") for person in others]  # of a wave that is not open yet
+    records.append(late.opened(START, START + 60 * DAY))
+    for person in others:
+        records += [late.recorded(person, "early", 300, "all"), late.granted(person), late.issued(person)]
+    records.append(events.tick(START + 40 * DAY))  # their lots have lapsed
+    events.at = late.at = START + 3 * DAY
+    records += [events.recorded(person, "late", 300, "all") for person in persons[::2]]
+    records += [late.recorded(person, "late", 500, "beauty") for person in others]
+    return records + [records[index] for index in range(4, len(records), 7)]  # and again

@@ -35,7 +35,7 @@ async def test_a_worker_killed_at_any_point_of_a_batch_changes_no_figure(
     events = list(Scenario(Random(seed), events=700, beneficiaries=20))
     parts = list(chunks(events, len(events) // (len(points) + 1)))
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
-        for point, records, hit in zip(points, parts, (1, 3, 2, 4, 1, 3, 2), strict=False):
+        for point, records, hit in zip(points, parts, (1, 3, 2, 4, 1, 3, 2, 1), strict=False):
             await ledger.send_all(records)
             doomed = start_faulty_worker(stack.kafka, database, topic_prefix, point, hit)
             assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL, point
@@ -70,11 +70,11 @@ async def test_a_dead_workers_shards_are_taken_over_within_seconds(
     await assert_ledger_sound(database)
 
 
-@pytest.mark.parametrize("point", ["copied", "unanswered"])
+@pytest.mark.parametrize(("point", "inside"), [("copying", 1), ("unanswered", 0)])
 async def test_a_worker_stopped_inside_its_transaction_holds_nobody_up_and_changes_nothing_later(
-    stack: Stack, database: str, topic_prefix: str, point: str
+    stack: Stack, database: str, topic_prefix: str, point: str, inside: int
 ) -> None:
-    # given a worker that is stopped after its COPY, with its locks, which no timeout of Postgres ends; or after it sent
+    # given a worker that is stopped inside COPY, with its locks, which no timeout of Postgres ends; or after it sent
     # COMMIT, so that it does not know what it has done
     events = list(Scenario(Random(14), events=500, beneficiaries=20))
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
@@ -83,16 +83,20 @@ async def test_a_worker_stopped_inside_its_transaction_holds_nobody_up_and_chang
         try:
             _, status = await asyncio.to_thread(os.waitpid, hanging.pid, os.WUNTRACED)
             assert os.WIFSTOPPED(status)
+            assert await ledger.database.fetchval(COPYING) == inside
             await ledger.database.execute(LEASES_RUN_OUT)
 
             # when another one takes over, and the first wakes up again
-            ledger.start_worker()
+            other = ledger.start_worker()
             await ledger.settled()
+            assert await ledger.database.fetchval(COPYING) == 0
+            assert await ledger.database.fetchval(OWNED_BY, other.worker.name) == ledger.identity.shards
             hanging.send_signal(signal.SIGCONT)
             await ledger.send_all(events[300:])
             await ledger.settled()
 
-            # then it goes on as any other worker, and stops when told to
+            # then it was refused, joins as any other worker, and stops when told to
+            await _until(ledger, OTHERS_THAN, ledger.identity.shards // 2, other.worker.name)
             hanging.terminate()
             assert await asyncio.to_thread(hanging.wait, DIE_SECONDS_MAX) == 0
         finally:
@@ -134,6 +138,7 @@ async def test_a_worker_whose_loop_hangs_loses_its_shards_and_joins_again(
     await assert_ledger_sound(database)
 
 
+COPYING = "select count(*) from pg_stat_progress_copy where datname = current_database()"
 OWNED_BY = "select count(*) from redress.lease where lease_until > now() and owner = $1"
 OTHERS_THAN = "select count(*) from redress.lease where lease_until > now() and owner <> $1"
 

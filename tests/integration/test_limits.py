@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -12,7 +13,7 @@ from redress.intake.batch_log import DatabaseLog
 from redress.intake.replay import Replay
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
-from tests.harness.events import DAY, PROGRAMME, Events, people_of_shard
+from tests.harness.events import DAY, PROGRAMME, Events, Record, people, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.recovery import content, empty_ledger
@@ -23,6 +24,7 @@ BYTES_MAX = 4_000
 PADDING = 20_000
 DUE_MAX = 5
 WAIT_SECONDS_MAX = 20
+EPOCHS = "select shard, epoch from redress.head order by shard"
 
 
 async def test_a_batch_is_bounded_in_bytes_whatever_its_records_are(
@@ -69,6 +71,7 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
         await ledger.send_all([events.published(), events.tick(), *map(events.granted, crowd)])
         await ledger.settled()
+        epochs = await ledger.database.fetch(EPOCHS)
         batches = len(await _sizes(ledger))
 
         # when it opens, and something new comes right behind it
@@ -100,6 +103,7 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
         await ledger.send_all([events.tick(events.at + DAY)])
         await ledger.settled(WAIT_SECONDS_MAX)
         assert (await _sizes(ledger))[batches:] == [DUE_MAX, 0]
+        assert await ledger.database.fetch(EPOCHS) == epochs
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
 
@@ -107,6 +111,52 @@ async def test_what_falls_due_goes_on_over_bounded_batches_before_anything_new_i
     async with empty_ledger(stack) as target:
         await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
         assert await content(target) == await content(database)
+
+
+async def test_what_falls_due_is_gone_on_with_by_the_next_owner(
+    stack: Stack, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch_decider, "DUE_MAX", DUE_MAX)
+    parked = "select count(*) from redress.parked"
+    held = "select count(*) from redress.redemption where status = 'held'"
+    events, crowd, identity = Events(), people(5 * DUE_MAX), replace(TEST_LEDGER, shards=1)
+    async with (
+        empty_ledger(stack, identity) as database,
+        RunningLedger(stack.kafka, database, topic_prefix, identity) as ledger,
+    ):
+        await ledger.send_all([events.published(), events.tick(), *map(events.granted, crowd)])
+        await ledger.settled()
+
+        # when a worker ends in the middle of what a wave has woken
+        await _taken_by_a_worker_that_ends(ledger, events.opened())
+        assert 0 < await ledger.database.fetchval(parked) < len(crowd)
+
+        # then the next one goes on with it, though no topic tells it anything more
+        ledger.start_worker()
+        await ledger.settled(WAIT_SECONDS_MAX)
+        assert await ledger.database.fetchval(parked) == 0
+
+        # and so where a tick has let holds time out
+        await ledger.send_all(record for person in crowd for record in (events.issued(person), events.claimed(person)))
+        await ledger.settled()
+        await ledger.send_all(events.requested(person, "r-1", 1_000) for person in crowd)
+        await ledger.settled()
+        await _taken_by_a_worker_that_ends(ledger, events.tick(events.at + DAY))
+        assert 0 < await ledger.database.fetchval(held) < len(crowd)
+        ledger.start_worker()
+        await ledger.settled(WAIT_SECONDS_MAX)
+        assert await ledger.database.fetchval(held) == 0
+        await assert_agrees(ledger)
+        await assert_ledger_sound(database)
+
+
+async def _taken_by_a_worker_that_ends(ledger: RunningLedger, record: Record) -> None:
+    """Send a record to a worker of its own, which is told to end when it has appended a batch."""
+    await ledger.stop_workers()
+    await ledger.send_all([record])
+    doomed = ledger.start_worker(lambda point: doomed.stopping.set() if point == "answered" else None)
+    await doomed.task
+    ledger.workers.remove(doomed)
 
 
 async def _sizes(ledger: RunningLedger) -> list[int]:

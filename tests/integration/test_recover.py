@@ -2,31 +2,33 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 
 from redress.domain.event import Topic
-from redress.intake import shard_writer
 from redress.intake.batch_log import DatabaseLog, ReplayError
 from redress.intake.replay import Replay
+from redress.intake.source import PERSONAL_TOPICS, ShardSource
 from redress.ledger.connection import connect
 from redress.ledger.shard_ledger import DigestError, LoggedBatch
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, kafka_admin
 from tests.harness.command import Command, environment_of
-from tests.harness.events import DAY, ELIGIBILITY, HOUR, REDEMPTION, SECOND, START, Events, Record, people
+from tests.harness.events import DAY, ELIGIBILITY, REDEMPTION, START, Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.recovery import assert_same, copy_inputs, copy_of, empty_ledger
 from tests.harness.relayed import assert_published, relayed
 from tests.harness.running_ledger import RunningLedger, chunks
+from tests.harness.streams import facts_alone
 from tests.oracle.scenario import Scenario
 
 RUBBISH = b"{"
@@ -296,41 +298,17 @@ async def test_a_target_with_a_worker_is_left_alone(
             await Replay(stack.kafka, topic_prefix, DatabaseLog(target), target, TEST_LEDGER).run()
 
 
-def _facts(persons: list[str]) -> list[Record]:
-    """Parked and late and after the end of a lot, but nothing that another cut could decide otherwise."""
-    events, late = Events(), Events(wave="second", source="/late")
-    others, persons = persons[20:], persons[:20]
-    records = [*events.begin()]
-    for number, person in enumerate(persons):
-        events.at = START + number * SECOND
-        records += [events.granted(person), events.claimed(person), events.issued(person)]
-        records += [events.recorded(person, f"r-{number}", 1000 + number), events.claimed(person, "all")]
-        if number % 3 == 0:
-            records += [events.captured(person, f"c-{number}", 5000, "eats")]
-            records.append(events.tick(START + HOUR + number * SECOND))
-    late.at = events.at = START + 2 * HOUR
-    records += [late.claimed(person, "beauty") for person in others]  # of a wave that is not open yet
-    records.append(late.opened(START, START + 60 * DAY))
-    for person in others:
-        records += [late.recorded(person, "early", 300, "all"), late.granted(person), late.issued(person)]
-    records.append(events.tick(START + 40 * DAY))  # their lots have lapsed
-    events.at = late.at = START + 3 * DAY
-    records += [events.recorded(person, "late", 300, "all") for person in persons[::2]]
-    records += [late.recorded(person, "late", 500, "beauty") for person in others]
-    return records + [records[index] for index in range(4, len(records), 7)]  # and again
-
-
 async def test_another_cut_of_the_same_topics_ends_in_the_same_balances(
     stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures = ("voucher_balance", "outstanding_liability", "account_balance", "wave")
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
-        for records in chunks(_facts(people(30)), 60):
+        for records in chunks(facts_alone(people(30)), 60):
             await ledger.send_all(records)
             await ledger.settled()
         first = {name: _sorted(await ledger.view(name)) for name in figures}
         log = [len(await ledger.batch_log(shard)) for shard in range(4)]
-    monkeypatch.setattr(shard_writer, "RECORDS_MAX", 3)
+    monkeypatch.setattr(ShardSource, "fetch", _few_of_some(Random(19)))
     async with RunningLedger(stack.kafka, target, topic_prefix) as again:
         await again.settled()
         second = {name: _sorted(await again.view(name)) for name in figures}
@@ -340,6 +318,19 @@ async def test_another_cut_of_the_same_topics_ends_in_the_same_balances(
     assert second == first
     assert len(first["voucher_balance"]) == 120
     await assert_ledger_sound(target)
+
+
+def _few_of_some(random: Random) -> Callable[..., Awaitable[list[Record]]]:
+    """Reads a few records at a time, and of the topics about people any but at least one."""
+    fetch = ShardSource.fetch
+
+    async def shuffled(self: ShardSource, topics: Sequence[Topic], *, timeout_ms: int, records_max: int) -> Any:
+        if len(topics) > 1:
+            some = random.sample(PERSONAL_TOPICS, random.randint(1, len(PERSONAL_TOPICS)))
+            topics = [topic for topic in topics if topic is Topic.PROGRAMME or topic in some]
+        return await fetch(self, topics, timeout_ms=timeout_ms // 10, records_max=random.randint(1, 9))
+
+    return shuffled
 
 
 def _sorted(rows: list[dict[str, object]]) -> list[str]:

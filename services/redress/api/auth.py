@@ -30,6 +30,7 @@ LEEWAY_SECONDS: Final = 5
 """How far clocks may be apart."""
 RSA_BITS_MIN: Final = 2048
 TOKEN_LENGTH_MAX: Final = 4096
+"""Characters: a token of ours has 400, one with the claims of another issuer may have a few times that."""
 TOKENS_KEPT_MAX: Final = 1024
 """Tokens whose signature need not be checked again: there are few callers, and each asks often."""
 CLAIMS: Final = ("exp", "iss", "aud", "sub")

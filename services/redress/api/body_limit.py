@@ -11,6 +11,7 @@ from redress.api.problems import Kind, ProblemError, problem_response
 BODY_BYTES_MAX: Final = 64 * 1024
 """A request with 32 lines takes 3 KiB."""
 BODY_SECONDS_MAX: Final = 10.0
+"""How long a body may take to come: a client that sends none of it must not keep its connection."""
 
 
 class BodyLimit:

@@ -18,7 +18,9 @@ log = structlog.get_logger()
 
 KAFKA_AWAY: Final = (KafkaError, OSError, TimeoutError)
 RETRY_SECONDS_MAX: Final = 2
+"""Pause between two tries while Kafka is away: callers wait meanwhile, and are answered from Postgres."""
 START_SECONDS_MAX: Final = 10
+"""Connecting to Kafka."""
 POLL_MS: Final = 1_000
 FETCH_WAIT_MS: Final = 250
 

@@ -30,6 +30,7 @@ _EXAMPLES = ["2026-02-01", "2026-02-01T00:00:00+09:00"]
 
 PAGE: Final = 100
 PAGE_MAX: Final = 500
+"""Waves of one page."""
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Waves of one page.")]
 From = Annotated[
     int,

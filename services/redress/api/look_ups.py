@@ -17,6 +17,7 @@ from redress.finance.people import EntryView, LineView, RedemptionView, load_his
 from redress.ledger.connection import Connection
 
 PAGE_MAX: Final = 200
+"""Entries of one page of a history."""
 PAGE: Final = 50
 
 router = APIRouter(prefix="/v1")

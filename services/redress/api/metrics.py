@@ -14,6 +14,7 @@ BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 
 LOOK_SECONDS: Final = 5.0
 """How long figures of the ledger are kept: it is asked no more often, however many scrape."""
 LOOK_SECONDS_MAX: Final = 5.0
+"""How long the ledger may take to tell its figures: a scrape that waits longer gives up, and comes again."""
 UNMATCHED: Final = "unmatched"
 
 

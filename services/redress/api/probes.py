@@ -12,6 +12,7 @@ from redress.api.decisions import KAFKA_AWAY
 from redress.api.problems import unavailable
 
 KAFKA_SECONDS_MAX: Final = 2.0
+"""How long Kafka may take to answer a probe, which is asked every few seconds."""
 
 router = APIRouter(tags=["operation"])
 

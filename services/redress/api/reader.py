@@ -22,6 +22,7 @@ ANSWERS_AT_ONCE: Final = 8
 PROBES_AT_ONCE: Final = 1
 FIXED_CONNECTIONS: Final = FIGURES_AT_ONCE + ANSWERS_AT_ONCE + PROBES_AT_ONCE
 STATEMENT_SECONDS_MAX: Final = 30.0
+"""One statement of a reader: figures walk roll-ups, histories pages; nothing that is asked here takes longer."""
 
 POSTGRES_AWAY: Final = (
     OSError,

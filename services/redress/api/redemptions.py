@@ -22,6 +22,7 @@ from redress.contracts.examples import BENEFICIARY, ORDER, PROGRAMME, REDEMPTION
 
 WAIT_MS: Final = 2_000
 WAIT_MS_MAX: Final = 30_000
+"""How long a caller may wait for a decision: half the minute after which proxies give a connection up."""
 
 router = APIRouter(prefix="/v1", route_class=StrictBody)
 

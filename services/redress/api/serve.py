@@ -16,6 +16,7 @@ log = structlog.get_logger()
 DRAIN_SECONDS_MAX: Final = 10
 """How long requests under way may take once a stop was asked for."""
 CONNECTIONS_MAX: Final = 4_096
+"""Connections and requests at once; who comes then is told to come again."""
 KEEP_ALIVE_SECONDS: Final = 30
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 SUBJECT = "local"
 SECONDS = 3_600
 SECONDS_MAX = 30 * 86_400
+"""How long a local token may be good for: a month, as none can be taken back."""
 
 Scope = Annotated[
     list[str] | None,

@@ -27,6 +27,7 @@ EXIT_UNROUTED = 1
 BOOKMARK_SECONDS = 0.5
 """How often the place in the file is kept: what is sent again after a crash is a duplicate to the ledger."""
 UNROUTED_SHOWN_MAX = 1_000
+"""Lines that could not be routed, told one by one; the rest is counted."""
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON, one event per line; `-` reads standard input.")]
 FromLine = Annotated[

@@ -8,6 +8,7 @@ from redress.contracts import scalars as s
 from redress.domain.entry import DeadLetterReason
 
 DETAIL_LENGTH_MAX = 200
+"""Characters: a field and a rule. No value is ever said."""
 
 
 class RecordDeadLettered(s.Out):

@@ -24,14 +24,20 @@ from redress.domain.event import Data
 from redress.domain.ids import Instant
 
 AMOUNT_MAX = 10**12
+"""Minor units of one amount: far above any voucher, and a person's 32 of them stay exact as JSON numbers."""
 INT32_MAX = 2**31 - 1
+"""What a column of type integer holds."""
 SAFE_INTEGER_MAX = 2**53 - 1
 """The largest integer that canonical JSON (RFC 8785) can carry."""
 SECONDS_PER_YEAR = 31_536_000
 PEOPLE_MAX = 10**10
+"""Beneficiaries that a wave may expect: more than there are people."""
 LINES_MAX = 32
+"""Lines of one event: an order is paid with a handful of vouchers."""
 BENEFITS_MAX = 32
+"""Benefits of a programme, therefore vouchers of one issue."""
 VOUCHERS_PER_ORDER_MAX = 10_000
+"""What terms may allow for one order; null allows any number."""
 
 CODE_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 SERVICE_PATTERN = r"^([a-z0-9][a-z0-9_-]{0,39}|\*)$"
@@ -39,6 +45,7 @@ OPAQUE_PATTERN = r"^[A-Za-z0-9._:-]{1,64}$"
 EVENT_ID_PATTERN = r"^[A-Za-z0-9._:/-]{1,64}$"
 SOURCE_PATTERN = r"^([A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=-]|%[0-9A-Fa-f]{2})+$"
 SOURCE_LENGTH_MAX = 128
+"""Characters of a source; each is numbered once, and kept for ever."""
 UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 UUID4_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
 SHA256_PATTERN = r"^[0-9a-f]{64}$"

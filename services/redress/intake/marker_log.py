@@ -24,6 +24,7 @@ from redress.ledger.shard_ledger import LoggedBatch
 MARKER: Final = "redress.batch.committed.v1"
 START: Final = Position(0, 0, 0, 0)
 """Where the first batch of a ledger begins."""
+UNREADABLE = (orjson.JSONDecodeError, KeyError, TypeError, ValidationError)
 READ_MS = 1_000
 """How long one fetch waits."""
 TAIL_OFFSETS = 64
@@ -107,26 +108,17 @@ class MarkerLog:
     ) -> AsyncIterator[BatchCommitted]:
         async for record in _records(consumer, partition, begin, end):
             if record.key is not None and record.key.startswith(b"shard/"):
-                yield self._read(partition, record)
-
-    def _read(self, partition: TopicPartition, record: Any) -> BatchCommitted:
-        where = f"{partition.topic}/{partition.partition}/{record.offset}"
-        try:
-            event = orjson.loads(record.value or b"")
-            if event["type"] != MARKER:
-                raise ReplayError(f"{where} has the key of a marker and is none")
-            marker = BatchCommitted.model_validate(event["data"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-            raise ReplayError(f"{where} is not a marker that can be read: {type(error).__name__}") from None
-        if (marker.ledger, marker.shard) != (self._identity.name, partition.partition):
-            raise ReplayError(f"{where} is of ledger {marker.ledger}, shard {marker.shard}")
-        return marker
+                where = _where(partition, record)
+                marker = read_marker(where, record.value)
+                if (marker.ledger, marker.shard) != (self._identity.name, partition.partition):
+                    raise ReplayError(f"{where} is of ledger {marker.ledger}, shard {marker.shard}")
+                yield marker
 
     async def _read_refused(self) -> AsyncIterator[tuple[Coordinates, str]]:
         partition = TopicPartition(self._prefix + OutTopic.DEAD_LETTER.value, 0)
         async with self._consumer() as consumer:
             async for record in _records(consumer, partition, *await _bounds(consumer, partition)):
-                letter = RecordDeadLettered.model_validate(orjson.loads(record.value)["data"])
+                letter = read_letter(_where(partition, record), record.value)
                 if letter.detail in {REFUSED_BY_DATABASE, REFUSED_LATE}:
                     topic = Topic(letter.topic.removeprefix(self._prefix))
                     yield Coordinates(topic, letter.partition, letter.offset), letter.detail
@@ -145,6 +137,37 @@ class MarkerLog:
             yield consumer
         finally:
             await consumer.stop()
+
+
+def read_marker(where: str, value: bytes | None) -> BatchCommitted:
+    """The marker in a record of `redress.ledger`.
+
+    Raises:
+        ReplayError: it is none, or cannot be read.
+    """
+    try:
+        event = orjson.loads(value or b"")
+        if event["type"] != MARKER:
+            raise ReplayError(f"{where} has the key of a marker and is none")
+        return BatchCommitted.model_validate(event["data"])
+    except UNREADABLE as error:
+        raise ReplayError(f"{where} is not a marker that can be read: {type(error).__name__}") from None
+
+
+def read_letter(where: str, value: bytes | None) -> RecordDeadLettered:
+    """What a record of `redress.dead-letter` tells.
+
+    Raises:
+        ReplayError: it cannot be read.
+    """
+    try:
+        return RecordDeadLettered.model_validate(orjson.loads(value or b"")["data"])
+    except UNREADABLE as error:
+        raise ReplayError(f"{where} is not a dead letter that can be read: {type(error).__name__}") from None
+
+
+def _where(partition: TopicPartition, record: Any) -> str:
+    return f"{partition.topic}/{partition.partition}/{record.offset}"
 
 
 async def _bounds(consumer: AIOKafkaConsumer, partition: TopicPartition) -> tuple[int, int]:

@@ -20,7 +20,9 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
 CONNECT_SECONDS_MAX = 5
+"""How long a reader waits for a connection: its caller waits with it."""
 IDLE_SECONDS_MAX = 300
+"""How long a reader's connection stays open unused."""
 
 
 async def connect(

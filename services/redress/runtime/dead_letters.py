@@ -10,6 +10,7 @@ from redress.ledger.connection import Connection
 from redress.ledger.queries import query
 
 SHARD_MAX = 2**15 - 1
+"""What the column holds."""
 OFFSET_MAX = 2**63 - 1
 """What the columns hold."""
 

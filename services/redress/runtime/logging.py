@@ -17,6 +17,7 @@ LogForm = Literal["text", "json"]
 REPEAT_SECONDS: Final = 10.0
 """How long a line of a client library is not repeated: its retries come several times a second."""
 _TEMPLATES_MAX: Final = 1_000
+"""Lines that are remembered, so that none is repeated at once: the libraries have some dozens."""
 _RETRYING: Final = (
     "Group Coordinator Request failed",
     "NotLeaderForPartition",

@@ -13,6 +13,7 @@ from redress.intake.breaker import DEFAULT_LIMITS
 
 PREFIX = "REDRESS_"
 PORT_MAX = 65_535
+"""The highest port there is."""
 
 LedgerName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 # Kafka allows 249 characters in a topic's name; the rest is for the name itself.

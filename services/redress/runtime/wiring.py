@@ -27,6 +27,7 @@ from redress.runtime.settings import Settings
 LINGER_MS: Final = 5
 """How long a record waits for company: little beside an acknowledgement, enough to fill a batch under load."""
 BATCH_BYTES_MAX: Final = 256 * 1024
+"""Bytes sent to a partition at once: a quarter of what a topic takes."""
 REQUEST_BYTES_MAX: Final = 1_048_576
 """The largest record that is sent; the topics take a little more."""
 STOP_SECONDS_MAX: Final = 5

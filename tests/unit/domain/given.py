@@ -265,14 +265,14 @@ class Given:
     def now(self) -> Instant:
         return self.shard.now if self.shard.now is not None else at("01-01")
 
-    def send(self, data: Data, x: Time | None = None, event_id: str | None = None) -> Then:
+    def send(self, data: Data, x: Time | None = None, event_id: str | None = None, source: str = "/test") -> Then:
         self._number += 1
         kind, wire = to_wire(data)
         envelope = {
             "specversion": "1.0",
             "id": event_id or f"e-{self._number}",
             "type": kind,
-            "source": "/test",
+            "source": source,
             "time": format_instant(self.now if x is None else instant(x)),
             "partitionkey": partition_key(data),
             "datacontenttype": "application/json",

@@ -2,7 +2,7 @@
 
 from redress.domain.beneficiary import MAX_PARKED, RedemptionStatus
 from redress.domain.entry import DeadLetterReason, Reason
-from redress.domain.event import Claimed, Granted, Standing
+from redress.domain.event import Claimed, Enrolled, Granted, Standing
 from redress.domain.ids import WaveCode
 from tests.unit.domain.given import (
     ANNA,
@@ -389,3 +389,9 @@ def test_ids_are_unique_per_person(opened: Given) -> None:
     granted(opened, "g-1")
     data = Granted(KR.programme, WaveCode("w1"), BORA, Standing.MEMBER)
     opened.send(data, event_id="g-1").accepted("entitled 20000")
+
+
+def test_ids_are_unique_per_source(opened: Given) -> None:
+    granted(opened, "g-1")
+    data = Enrolled(KR.programme, WaveCode("w1"), ANNA)
+    opened.send(data, event_id="g-1", source="/other").no_effect(Reason.ALREADY_ENROLLED)

@@ -23,6 +23,7 @@ POSTGRES_PORT = 5432
 # Fixed, so that a container made anew accepts the volume of the one before.
 KAFKA_CLUSTER_ID = "cmVkcmVzcy1sb2NhbC0wMQ"
 ENGINE_SECONDS_MAX = 3
+"""How long a Docker engine may take to say that it is there."""
 STOP_GRACE_SECONDS = 30
 SHARED_MEMORY = "256m"  # the engine's 64 MB are too few for a parallel query
 # Ours says "no socket"; the image's entry point makes its first database through one.

@@ -17,6 +17,7 @@ LOCK_FILE = "kafka.lock"
 REPOSITORY = "https://repo.maven.apache.org/maven2"
 DOWNLOADS_AT_ONCE = 8
 DOWNLOAD_ATTEMPTS_MAX = 3
+"""Tries to get a jar: one may be cut short, and a repository that is away stays away."""
 DOWNLOAD_TIMEOUT_SECONDS = 60
 COMPLETE = ".complete"
 MISSING_EXTRA = "the local stack needs more packages: install redress[local] (missing: {})"

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 
 SHARED_BUFFERS_MB_MAX = 2048
+"""MB of Postgres's own cache, however large the machine: a broker and workers share it."""
 SHARED_BUFFERS_MB_MIN = 128
 
 

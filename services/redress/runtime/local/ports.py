@@ -14,6 +14,7 @@ LOOPBACK = "127.0.0.1"
 # reconnects while a server is down may be given the server's own port, and the server cannot come back.
 PORT_FIRST, PORT_LAST = 15_000, 32_000
 ATTEMPTS_MAX = 200
+"""Ports that are tried before the machine is said to have none."""
 # The two servers start in threads of one process, which holds the stack's lock, and share one file.
 _file_lock = threading.Lock()
 

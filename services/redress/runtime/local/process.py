@@ -16,6 +16,7 @@ KILL_WAIT_SECONDS = 10.0
 TAIL_LINES = 25
 PROC = Path("/proc")
 LOG_BYTES_MAX = 16 * 1024 * 1024
+"""Bytes of a log before a start begins another; one older one is kept."""
 
 # The shell leaves the server behind as an orphan and says its process id. Its output goes to the log (the shell's
 # stderr), so that nothing keeps the pipe open.

@@ -19,6 +19,7 @@ from redress.runtime.local.process import wait_until
 from redress.runtime.settings import Settings
 
 LOCK_SECONDS_MAX = 180.0
+"""How long another command may hold the stack: the first start on a machine fetches 54 MB."""
 
 Provider = Literal["processes", "containers", "external"]
 State = Literal["up", "down"]

@@ -9,6 +9,7 @@ from redress.domain.event import Topic
 from redress.runtime.publish.route import UnroutableError, route
 
 CHUNK_LINES_MAX: Final = 2_000
+"""Lines that are sent, and held until they are acknowledged, in one go."""
 CHUNK_BYTES_MAX: Final = 4 * 1024 * 1024
 """What is sent, and held until it is acknowledged, in one go."""
 LINE_BYTES_MAX: Final = 16 * 1024 * 1024
