@@ -1,6 +1,7 @@
 """What the relay published, held against the ledger."""
 
 import asyncio
+from collections import Counter
 from typing import Any
 
 from redress.contracts.registry import OutTopic
@@ -35,6 +36,19 @@ async def assert_published(ledger: RunningLedger) -> None:
     await _assert_decisions(ledger)
     await _assert_balances(ledger)
     await _assert_letters(ledger)
+    await _assert_ids(ledger)
+
+
+async def _assert_ids(ledger: RunningLedger) -> None:
+    """Within its source and partition key an id is one event's: an entry's is not its decision's."""
+    topics = [await published(ledger, topic) for topic in (OutTopic.LEDGER, OutTopic.DECISION, OutTopic.DEAD_LETTER)]
+    records = [event for topic in topics for part in topic.partitions.values() for _, event in part]
+    ids = Counter((event["source"], event["partitionkey"], event["id"]) for event in records)
+    assert [found for found, times in ids.items() if times > 1] == []
+    entries = [event for event in records if event["type"] == ENTRY]
+    assert [event["id"] for event in entries] == [
+        f"{event['data']['ledger']}-{event['data']['shard']}-{event['data']['seq']}" for event in entries
+    ]
 
 
 def _assert_complete(topic: Published, booked: list[dict[str, Any]]) -> None:

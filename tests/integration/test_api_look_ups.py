@@ -179,6 +179,8 @@ async def test_programmes_and_their_figures(stack: Stack, database: str, topic_p
             said = await api.client.get(f"{base}/liability?{query}")
             assert said.status_code == 422
             assert said.json()["errors"][0]["field"] == f"query.{query.partition('=')[0]}"
+        backwards = await api.client.get(f"{base}/roll-forward?from=2026-02-01&to=2026-01-31")
+        assert (backwards.status_code, backwards.json()["errors"][0]["field"]) == (422, "query.to")
 
 
 async def test_a_programme_of_many_waves_comes_page_by_page(stack: Stack, database: str, topic_prefix: str) -> None:

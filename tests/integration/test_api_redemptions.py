@@ -11,6 +11,7 @@ from redress.runtime.local import Stack
 from tests.harness.events import Events, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.running_api import SOURCE, RunningApi, bearer, key, running_api, token
+from tests.oracle.scenario import EURO
 
 ANN, BEN = people(2, seed=5)
 
@@ -86,6 +87,22 @@ async def test_a_voucher_is_claimed_requested_captured_and_reversed(
         assert (decisions[3]["lines"][0]["restored"], decisions[3]["lines"][0]["balance"]) == (20_000, 20_000)
         assert [each["order"] for each in decisions] == [None, "o-r-1", "o-r-1", "o-r-1"]
         await assert_ledger_sound(database)
+
+
+async def test_a_repeated_key_gets_the_order_of_its_own_programme(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    # given another programme with a redemption of the same id, which comes first wherever they are sorted
+    other = Events({**EURO, "programme": "another"}, source="/test/other")
+    async with welcomed(stack, database, topic_prefix, ANN) as (api, events):
+        await api.ledger.send_all([other.published(), other.opened(), other.requested(ANN, "r-1", 1_000, "ride")])
+        await claim(api, events, ANN)
+        await api.post("/v1/redemptions", {**request(events, ANN, "r-1", 15_000), "order": "o-mine"})
+        body = {**who(events, ANN), "lines": spent(events, ANN, 15_000)}
+
+        answers = [await api.post("/v1/redemptions/r-1/capture", body, "capture-1") for _ in range(2)]
+
+        assert [(each.status_code, each.json()["order"]) for each in answers] == [(200, "o-mine")] * 2
 
 
 async def test_a_hold_is_released(stack: Stack, database: str, topic_prefix: str) -> None:

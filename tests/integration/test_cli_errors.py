@@ -43,6 +43,8 @@ def redress(
         (("nonsense",), "No such command"),
         (("liability", "--as-of", "yesterday"), "--as-of: "),
         (("liability", "--by", "person"), "--by: person: only wave and benefit are known"),
+        (("roll-forward", "--from", "2026-02-01", "--to", "2026-01-31"), "--to: is before --from"),
+        (("roll-forward", "--from", "2026-02-01", "--to", "2026-01-30T00:00:00Z"), "--to: is before --from"),
         (("voucher", "not-a-uuid"), "ID: not a UUID"),
         (("redemption", "r-1"), "Missing option '--beneficiary'"),
         (("clock", "advance", "soon"), "T: "),

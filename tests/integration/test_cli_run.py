@@ -80,7 +80,7 @@ async def test_what_is_missing_ends_a_process_with_what_to_run(redress: Command)
 
 async def test_json_logs_are_one_object_a_line(redress: Command, stack: Stack, topic_prefix: str) -> None:
     await apply_topics(stack.kafka, topic_prefix, TEST_LEDGER.shards)
-    async with redress.process("run", "worker", REDRESS_LOG="json") as worker:
+    async with redress.process("run", "worker", "--json") as worker:
         await worker.says("shard taken")
         stopped = await worker.stop()
 

@@ -98,6 +98,7 @@ async def test_every_period_is_proved_and_a_wrong_balance_is_found(ledger: Runni
             key = row.programme, row.wave, row.benefit
             assert row.opening == closing.get(key, 0)
             closing[key] = row.closing
+    assert (await load_roll_forward(connection, Period(days[-1], days[-1]), BY_ALL)).is_proved
     now = await load_liability(connection, Period(), BY_ALL)
     assert {(row.programme, row.wave, row.benefit): row.owed.outstanding for row in now.rows} == closing
 

@@ -19,6 +19,7 @@ from tests.harness.events import (
     START,
     Envelope,
     Events,
+    Record,
     people,
     people_of_shard,
 )
@@ -33,11 +34,18 @@ TTL = 900 * SECOND
 MEMBERS = people(6, seed=1)
 FORMER = people(2, seed=2)
 NOBODY = people(1, seed=3)[0]
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-async def _issued(ledger: RunningLedger) -> dict[str, str]:
-    """Beneficiary → when issued, of what the issuance process has sent since the last look."""
-    return {event["data"]["beneficiary"]: event["time"] for event in await ledger.adopt(ISSUANCE)}
+async def _issued(ledger: RunningLedger) -> dict[str, tuple[str, str | None]]:
+    """Beneficiary → when issued, and on whose trace, of what the issuance process has sent since the last look."""
+    sent = await ledger.adopt(ISSUANCE)
+    return {event["data"]["beneficiary"]: (event["time"], event.get("traceparent")) for event in sent}
+
+
+def _traced(record: Record, trace: str) -> Record:
+    record[1]["traceparent"] = trace
+    return record
 
 
 async def _outcomes(ledger: RunningLedger, kind: str) -> list[tuple[str, str | None]]:
@@ -51,7 +59,7 @@ async def test_a_programme_from_its_first_grant_to_its_last_day(stack: Stack, da
 
         # Grants of a wave that is not open yet wait for it.
         await ledger.send_all([events.published(), events.tick()])
-        await ledger.send_all([events.granted(person) for person in MEMBERS[:4]])
+        await ledger.send_all([_traced(events.granted(person), TRACE) for person in MEMBERS[:4]])
         await ledger.send_all([events.granted(person, "former_member") for person in FORMER])
         await ledger.settled()
         assert await ledger.database.fetchval(parked) == 6
@@ -67,10 +75,12 @@ async def test_a_programme_from_its_first_grant_to_its_last_day(stack: Stack, da
         # From its first instant on members are issued at once, former members once they have enrolled.
         await ledger.send_all([events.tick(OPENS)])
         await ledger.settled()
-        assert await _issued(ledger) == dict.fromkeys(MEMBERS, "2026-01-09T17:00:00Z")
-        await ledger.send_all([events.tick(OPENS + HOUR), events.enrolled(FORMER[0])])
+        # What asked for them is carried on.
+        at, late = "2026-01-09T17:00:00Z", "2026-01-09T18:00:00Z"
+        assert await _issued(ledger) == dict.fromkeys(MEMBERS[:4], (at, TRACE)) | dict.fromkeys(MEMBERS[4:], (at, None))
+        await ledger.send_all([events.tick(OPENS + HOUR), _traced(events.enrolled(FORMER[0]), TRACE)])
         await ledger.settled()
-        assert await _issued(ledger) == {FORMER[0]: "2026-01-09T18:00:00Z"}
+        assert await _issued(ledger) == {FORMER[0]: (late, TRACE)}
         assert await _outcomes(ledger, "redress.voucher.issued.v1") == [("accepted", None)] * 7
 
         # Holds that nobody captures are released a minute after their end.

@@ -13,11 +13,13 @@ from redress.contracts.registry import OutTopic
 from redress.ledger.connection import WRITER_ROLE, connect
 from redress.relay.relay import Relay
 from redress.runtime.local import Stack
+from tests.harness.events import Events, people
 from tests.harness.faulty_worker import RELAY_POINTS, died_by, start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
+from tests.harness.published import published
 from tests.harness.relayed import MARKER, RELAY_SECONDS_MAX, assert_published, relayed
 from tests.harness.running_ledger import RunningLedger, chunks
-from tests.oracle.scenario import Scenario
+from tests.oracle.scenario import EURO, WON, Scenario
 
 DIE_SECONDS_MAX = 30
 LEASES_RUN_OUT = """
@@ -37,6 +39,40 @@ async def test_everything_in_the_ledger_is_published_once_and_in_order(
         await ledger.settled()
         await relayed(ledger)
 
+        await assert_published(ledger)
+    await assert_ledger_sound(database)
+
+
+async def test_a_decision_names_the_order_of_its_own_programme_and_carries_the_trace(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    # given one person with a redemption of the same id in two programmes
+    won, euro = Events(WON), Events(EURO, source="/test/eu")
+    (person,) = people(1)
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        await ledger.send_all([won.published(), won.opened(), euro.published(), euro.opened(), won.tick()])
+        await ledger.send_all([*won.welcomed(person), euro.granted(person), euro.issued(person)])
+        asked = [won.requested(person, "r-1", 9_000), euro.requested(person, "r-1", 900, "ride")]
+        for number, (_, event) in enumerate(asked):
+            event["data"] |= {"order": f"o-{number}", "service": "travel"}
+        await ledger.send_all(asked)
+
+        # when both are captured
+        captured = [won.captured(person, "r-1", 9_000), euro.captured(person, "r-1", 900, "ride")]
+        for _, event in captured:
+            event["traceparent"] = trace
+        await ledger.send_all(captured)
+        await ledger.settled()
+        await relayed(ledger)
+
+        # then each answer has its own order, and leads back to what asked for it
+        topic = await published(ledger, OutTopic.DECISION)
+        answers = [event for part in topic.partitions.values() for _, event in part if event.get("traceparent")]
+        assert [(a["data"]["outcome"], a["data"]["order"], a["traceparent"]) for a in answers] == [
+            ("accepted", "o-0", trace),
+            ("accepted", "o-1", trace),
+        ]
         await assert_published(ledger)
     await assert_ledger_sound(database)
 

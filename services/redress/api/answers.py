@@ -97,8 +97,9 @@ class Answers:
         entry = await self._book.with_book(connection, lambda book: from_row(row, cause.source, book.numbering))
         happening = entry.happening
         order = happening.order if isinstance(happening, Requested | Recorded) else None
-        if order is None and entry.redemption is not None:
-            order = await connection.fetchval(query("order_of"), shard, entry.beneficiary, entry.redemption)
+        key = entry.redemption_key
+        if order is None and key is not None:
+            order = await connection.fetchval(query("order_of"), shard, *key)
         published = EventWriter(self._identity.name, shard).decision(entry, order, entry.effective_at)
         decision: Decision = orjson.loads(published.value)["data"]
         return decision

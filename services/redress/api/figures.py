@@ -14,7 +14,7 @@ from redress.contracts.instants import InstantError, parse_instant
 from redress.domain.ids import Instant
 from redress.finance.liability import BY_ALL, By, Owed, load_liability
 from redress.finance.moments import Moment
-from redress.finance.movements import Period
+from redress.finance.movements import Period, PeriodError
 from redress.finance.positions import Position
 from redress.finance.programmes import LotView, load_funnel, load_programme_page
 from redress.finance.roll_forward import load_roll_forward
@@ -140,7 +140,10 @@ async def get_roll_forward(
     """Opening, movements, closing, and the proof: closing less what the balances say is 0 on every row."""
     period = Period(_moment(start, "from"), _moment(to, "to"))
     async with api.reader.snapshot(api.reader.gates.figures) as connection:
-        statement = await load_roll_forward(connection, period, _by(by), p)
+        try:
+            statement = await load_roll_forward(connection, period, _by(by), p)
+        except PeriodError as error:
+            raise ProblemError(Kind.INVALID, str(error), errors=[("query.to", "is before query.from")]) from None
     if p not in statement.sources:
         raise _no_programme()
     return json_response(

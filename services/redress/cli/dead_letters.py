@@ -52,16 +52,14 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def list_command(
     *, reason: Reason = None, shard: Shard = None, limit: Limit = LIST_DEFAULT, json: AsJson = False
 ) -> None:
-    """The newest records that could not be taken. Exit status 1 if there are none."""
+    """The newest records that could not be taken."""
     session = open_session()
     letters, total = session.run(_list(session, reason, shard, limit))
     if json:
         write_json({"total": total, "dead_letters": [_as_json(session, letter) for letter in letters]})
+        return
     if not letters:
-        if json:
-            raise typer.Exit(1)
-        raise NotFoundError("no dead letters" + (" like that" if reason or shard is not None else ""))
-    if json:
+        write("no dead letters" + (" like that" if reason or shard is not None else ""))
         return
     table = plain_table("record", "reason", "detail", "size", "recorded", "", numbers=("size",))
     for letter in letters:

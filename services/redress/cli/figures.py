@@ -21,7 +21,7 @@ from redress.cli.output import (
 from redress.cli.session import open_session
 from redress.finance.liability import BY_ALL, By, Liability, Owed, Row, load_liability
 from redress.finance.moments import Moment
-from redress.finance.movements import LIABILITIES, Period
+from redress.finance.movements import LIABILITIES, Period, PeriodError
 from redress.finance.positions import Position
 from redress.finance.roll_forward import ADDED, TAKEN, RollForward, Statement, load_roll_forward
 
@@ -87,7 +87,10 @@ def roll_forward_command(
         async with session.snapshot() as connection:
             return await load_roll_forward(connection, period, _by(by), programme)
 
-    statement = session.run(work())
+    try:
+        statement = session.run(work())
+    except PeriodError:
+        raise WrongUseError("--to: is before --from") from None
     _known_programme(programme, statement.sources)
     if json:
         write_json(_statement_json(statement))

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 import structlog
 import typer
@@ -20,12 +21,13 @@ from redress.runtime.topics import check_topics
 from redress.runtime.wiring import SharedProducer, breaker_of, make_worker
 
 app = typer.Typer(
-    help="The processes of a ledger. SIGTERM or Ctrl-C stops them cleanly; REDRESS_LOG=json logs JSON.",
+    help="The processes of a ledger. SIGTERM or Ctrl-C stops them cleanly. They log on standard error.",
     no_args_is_help=True,
 )
 log = structlog.get_logger()
 
 Process = Callable[[asyncio.Event], Awaitable[None]]
+LogJson = Annotated[bool, typer.Option("--json", help="Log one JSON object a line, as REDRESS_LOG=json does.")]
 
 COLLECT_AFTER = 200_000
 """Objects made, and not freed by counting, before cycles are looked for: a batch makes so many, without
@@ -33,35 +35,35 @@ cycles, and at Python's own 700 the search took a third of a worker's time."""
 
 
 @app.command("worker", epilog="Example: redress run worker")
-def worker_command() -> None:
-    """Serve shards: intake and issuance. Run as many as there are cores; they share the shards."""
+def worker_command(*, json: LogJson = False) -> None:
+    """Serve shards: intake, issuance and relay. Run as many as there are cores; they share the shards."""
     session = open_session()
     producer = SharedProducer(session.servers)
-    _run(session, producer, _worker(session, producer))
+    _run(session, producer, _worker(session, producer), json=json)
 
 
 @app.command("clock", epilog="Example: redress run clock")
-def clock_command() -> None:
+def clock_command(*, json: LogJson = False) -> None:
     """Tell the ledger what time it is, every second (REDRESS_CLOCK=system). One is enough, two do no harm."""
     session = open_session()
     _refuse_manual(session)
     producer = SharedProducer(session.servers)
-    _run(session, producer, _clock(session, producer))
+    _run(session, producer, _clock(session, producer), json=json)
 
 
 @app.command("api", epilog="Example: REDRESS_API_PORT=8080 redress run api")
-def api_command() -> None:
+def api_command(*, json: LogJson = False) -> None:
     """Serve the HTTP API on REDRESS_API_HOST (127.0.0.1 by default) and REDRESS_API_PORT (8080).
 
     With servers of your own (REDRESS_KAFKA, REDRESS_POSTGRES) it needs REDRESS_API_PUBLIC_KEY, the key of who signs the
     tokens, as PEM text or a file; with the local stack it takes the stack's.
     """
     session = open_session()
-    _run(session, SharedProducer(session.servers), api_process(session))
+    _run(session, SharedProducer(session.servers), api_process(session), json=json)
 
 
 @app.command("all", epilog="Example: redress run all")
-def all_command() -> None:
+def all_command(*, json: LogJson = False) -> None:
     """Worker, API and clock in one process. With REDRESS_CLOCK=manual without the clock: move it by hand.
 
     With servers of your own the API needs REDRESS_API_PUBLIC_KEY (see `redress run api --help`). To do without the API,
@@ -72,7 +74,7 @@ def all_command() -> None:
     processes = [_worker(session, producer), api_process(session)]
     if session.identity.clock == "system":
         processes.append(_clock(session, producer))
-    _run(session, producer, *processes)
+    _run(session, producer, *processes, json=json)
 
 
 def _worker(session: Session, producer: SharedProducer) -> Process:
@@ -101,8 +103,8 @@ def _refuse_manual(session: Session) -> None:
         raise WrongUseError("REDRESS_CLOCK is manual: move this ledger's clock with `redress clock advance`")
 
 
-def _run(session: Session, producer: SharedProducer, *processes: Process) -> None:
-    configure_logging(session.settings.log)
+def _run(session: Session, producer: SharedProducer, *processes: Process, json: bool) -> None:
+    configure_logging("json" if json else session.settings.log)
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
     session.run(_until_stopped(session, producer, processes))

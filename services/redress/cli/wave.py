@@ -115,19 +115,22 @@ async def _find(connection: Connection, programme: str | None, wave: str) -> Fun
 
 
 def _show(funnel: Funnel) -> None:
+    entitled = funnel.granted - funnel.withdrawn
     table = plain_table(f"{funnel.programme} / {funnel.wave}", "people", "amount", numbers=("people", "amount"))
     expected = "not said" if funnel.expected is None else show_amount(funnel.expected)
     table.add_row("expected", expected, "" if funnel.expected_amount is None else show_amount(funnel.expected_amount))
     table.add_section()
-    table.add_row("= granted", show_amount(funnel.granted), show_amount(funnel.entitled_amount))
+    table.add_row("= granted", show_amount(funnel.granted), "")
     table.add_row("+ refused (already entitled)", show_amount(funnel.refused), "")
     table.add_row("+ dead-lettered", show_amount(funnel.dead_lettered), "")
     table.add_row("+ missing", "-" if funnel.missing is None else show_amount(funnel.missing), "")
     table.add_section()
     table.add_row("granted", show_amount(funnel.granted), "")
-    table.add_row("= issued", show_amount(funnel.issued), show_amount(funnel.issued_amount))
-    table.add_row("+ not yet issued", show_amount(funnel.not_issued), "")
-    table.add_row("+ withdrawn", show_amount(funnel.withdrawn), "")
+    table.add_row("- withdrawn", show_amount(funnel.withdrawn), "")
+    table.add_row("= entitled now", show_amount(entitled), show_amount(funnel.entitled_amount))
+    table.add_row("  issued", show_amount(funnel.issued), show_amount(funnel.issued_amount))
+    not_issued = funnel.entitled_amount - funnel.issued_amount
+    table.add_row("  not yet issued", show_amount(funnel.not_issued), show_amount(not_issued))
     table.add_section()
     table.add_row("enrolled (former members)", show_amount(funnel.enrolled), "")
     write_table(table)

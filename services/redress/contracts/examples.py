@@ -272,9 +272,9 @@ _OUTPUT_IDS = {
     "redress.entry.appended.v1": "main-0-4213",
     "redress.batch.committed.v1": "main-0-batch-96",
     "redress.beneficiary.balance.v1": "main-0-4213-balance",
-    "redress.lot.state.v1": "main-0-2-lot",
+    "redress.lot.state.v1": f"main-0-2-{WAVE}-{TRAVEL}",
     "redress.redemption.decided.v1": "main-0-4213-decision",
-    "redress.record.dead_lettered.v1": "redress.redemption/0/1806",
+    "redress.record.dead_lettered.v1": "0/redemption/0/1806",
 }
 
 

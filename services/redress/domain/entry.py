@@ -165,3 +165,10 @@ class Entry:
     """Of an entry that is answered: what is available afterwards, voucher by voucher."""
     prev_seq: int | None = None
     """The beneficiary's previous entry: a history is a walk along primary keys."""
+
+    @property
+    def redemption_key(self) -> tuple[BeneficiaryId, ProgrammeCode, RedemptionId] | None:
+        """What the redemption it is about is known by: the same id may be another's in another programme."""
+        if self.beneficiary is None or self.redemption is None:
+            return None
+        return self.beneficiary, ProgrammeCode(getattr(self.happening, "programme", "")), self.redemption

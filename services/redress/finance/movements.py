@@ -35,6 +35,10 @@ class Movement:
     after: int
 
 
+class PeriodError(ValueError):
+    """A period that ends before it begins: there is nothing to add up, and no proof of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Period:
     """From `start` up to, not including, `end`, of what was recorded before `known_at`. None: no limit."""
@@ -42,6 +46,12 @@ class Period:
     start: Moment | None = None
     end: Moment | None = None
     known_at: Moment | None = None
+
+    def ends_before_it_begins(self, zone: str) -> bool:
+        """Whether it does in this time zone, by which alone a date and an instant can be compared."""
+        if self.start is None or self.end is None:
+            return False
+        return instant_of(self.end, zone) < instant_of(self.start, zone)
 
 
 async def load_programmes(connection: Connection, programme: str | None) -> list[Programme]:

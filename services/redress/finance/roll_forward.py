@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from redress.finance.liability import By, load_balances
-from redress.finance.movements import LIABILITIES, Movement, Period, Programme, Source, load_movements, load_programmes
+from redress.finance.movements import (
+    LIABILITIES,
+    Movement,
+    Period,
+    PeriodError,
+    Programme,
+    Source,
+    load_movements,
+    load_programmes,
+)
 from redress.finance.positions import Position, load_positions
 from redress.ledger.connection import Connection
 
@@ -58,10 +67,17 @@ class Statement:
 async def load_roll_forward(
     connection: Connection, period: Period, by: By, programme: str | None = None, *, by_line: bool = False
 ) -> Statement:
-    """The statement of a period (`known_at` does not count). `by_line`: from the journal in any case."""
+    """The statement of a period (`known_at` does not count). `by_line`: from the journal in any case.
+
+    Raises:
+        PeriodError: it ends before it begins.
+    """
     rows: list[RollForward] = []
     sources: dict[str, Source] = {}
-    for found in await load_programmes(connection, programme):
+    programmes = await load_programmes(connection, programme)
+    if any(period.ends_before_it_begins(zone) for zone in {found.timezone for found in programmes} or {"UTC"}):
+        raise PeriodError("the period ends before it begins")
+    for found in programmes:
         asked = Period(period.start, period.end)
         movements, sources[found.code] = await load_movements(connection, found, asked, by_line=by_line)
         rows += await _of_programme(connection, found, movements, by)

@@ -80,6 +80,7 @@ class Issuer:
             event_id=f"{shard}-{row['seq']}",
             source=f"/redress/{self._identity.name}/issuance",
             time=max(grant.due_at, wave.opened.valid_from),
+            traceparent=row["traceparent"],
         )
 
     async def _publish(self, records: Iterable[Record]) -> None:

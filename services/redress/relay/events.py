@@ -116,7 +116,7 @@ class EventWriter:
         return self._event(
             OutTopic.DECISION,
             DECISION,
-            self._name(entry.seq),
+            f"{self._name(entry.seq)}-decision",
             str(entry.beneficiary),
             recorded_at,
             data,

@@ -107,7 +107,7 @@ class GroupReader:
             for entry in (next(left) for _ in range(batch["next_seq"] - batch["first_seq"])):
                 outgoing.append(self._writer.entry(entry, batch["batch"], batch["recorded_at"], self._currencies))
                 if is_answered(entry):
-                    order = _order(entry) or orders.get((entry.beneficiary, entry.redemption))
+                    order = _order(entry) or orders.get(entry.redemption_key)
                     outgoing.append(self._writer.decision(entry, order, batch["recorded_at"]))
             outgoing.append(self._writer.marker(batch))
         return outgoing
@@ -137,12 +137,12 @@ class GroupReader:
         recorded_at = batches[-1]["recorded_at"]
         return [self._writer.dead_letter(row, self._prefix, recorded_at) for row in rows]
 
-    async def _orders(self, entries: list[Entry]) -> dict[tuple[Any, Any], str]:
-        asked = {(e.beneficiary, e.redemption) for e in entries if e.redemption and is_answered(e) and not _order(e)}
+    async def _orders(self, entries: list[Entry]) -> dict[tuple[Any, ...] | None, str]:
+        asked = {key for e in entries if is_answered(e) and not _order(e) and (key := e.redemption_key)}
         if not asked:
             return {}
         rows = await self._connection.fetch(query("relay_orders"), self._number, *columns(sorted(asked)))
-        return {(row["beneficiary"], row["redemption"]): row["order"] for row in rows}
+        return {(row["beneficiary"], row["programme"], row["redemption"]): row["order"] for row in rows}
 
 
 def _order(entry: Entry) -> str | None:

@@ -37,7 +37,7 @@ join redress.journal on journal.shard = $1 and journal.seq = found.seq;
 -- order_of: the order of a redemption, for an event that does not name it
 select "order"
 from redress.redemption
-where shard = $1 and beneficiary = $2 and redemption = $3 and "order" is not null;
+where shard = $1 and beneficiary = $2 and programme = $3 and redemption = $4;
 
 -- letter_at: why the record at an offset could not be taken; by primary key
 select reason, detail from redress.dead_letter where shard = $1 and topic = 'redress.redemption' and record_offset = $2;

@@ -9,7 +9,7 @@ where head.shard = $1
 order by wave.no;
 
 -- due_candidates: entries that may have made an issue due, with their beneficiaries as they stand now
-select journal.seq, state.beneficiary, state.grants
+select journal.seq, journal.traceparent, state.beneficiary, state.grants
 from redress.journal
 join redress.state on state.shard = journal.shard and state.beneficiary = journal.beneficiary
 where journal.shard = $1 and journal.seq > $2 and journal.seq <= $3 and journal.kind in (7, 8, 10) and journal.outcome = 1

@@ -32,7 +32,9 @@ where shard = $1 and beneficiary = any($2::uuid[]) and last_seq < $3;
 -- relay_orders: orders of redemptions that entries name without
 select beneficiary, programme, redemption, "order"
 from redress.redemption
-where shard = $1 and (beneficiary, redemption) in (select * from unnest($2::uuid[], $3::text[])) and "order" is not null;
+where shard = $1
+  and (beneficiary, programme, redemption) in (select * from unnest($2::uuid[], $3::text[], $4::text[]))
+  and "order" is not null;
 
 -- relay_lots: lots whose own state changed by those entries, as they are now
 select programme, wave, benefit, service, status, valid_from, valid_until, terms_version, seq

@@ -37,7 +37,7 @@ async def compare(reader: Connection, story: Story, progress: Progress) -> list[
     ]
     figures += [Figure("won", name, moved.get(name, 0), amount) for name, amount in _union(count.movements, moved)]
     figures += [
-        Figure("requests", f"refused {name}", refused.get(name, 0), n) for name, n in _union(count.refused, refused)
+        Figure("events", f"refused {name}", refused.get(name, 0), n) for name, n in _union(count.refused, refused)
     ]
     letters = await reader.fetchval(query("count_dead_letters"))
     figures.append(Figure("records", "dead-lettered", letters, 0))
