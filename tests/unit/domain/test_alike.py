@@ -42,7 +42,7 @@ def _grant(person: BeneficiaryId) -> Granted:
 def _issue(person: BeneficiaryId) -> Issued:
     ids = [voucher_id(*WAVE, person, benefit.code) for benefit in TERMS.benefits]
     vouchers = [IssuedVoucher(v, b.code, b.amount) for v, b in zip(ids, TERMS.benefits, strict=True)]
-    return Issued(*WAVE, person, tuple(reversed(vouchers)))
+    return Issued(*WAVE, person, tuple(vouchers))
 
 
 def test_lots_and_waves_end_as_by_the_rules_one_by_one(shard: Shard) -> None:
@@ -111,4 +111,6 @@ def test_what_is_too_far_ahead_or_not_as_entitled_is_left_to_the_rules(shard: Sh
     assert take_issue(shard, issuing, _event(others, now), others, now, 1) is None
     fewer = Issued(*WAVE, PEOPLE[0], _issue(PEOPLE[0]).vouchers[1:])
     assert take_issue(shard, issuing, _event(fewer, now), fewer, now, 1) is None
+    turned = Issued(*WAVE, PEOPLE[0], _issue(PEOPLE[0]).vouchers[::-1])
+    assert take_issue(shard, issuing, _event(turned, now), turned, now, 1) is None
     assert shard.next_seq == 3, "nothing was taken: the two control entries stand alone"
