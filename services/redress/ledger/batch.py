@@ -39,7 +39,7 @@ from redress.ledger.days import day_of
 from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, to_row
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import columns, redemption_row, state_row
+from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +235,7 @@ class BatchRows:
         rejected: list[RejectedRecord],
         fresh: Mapping[Coordinates, RawRecord],
         parked_before: Mapping[Coordinates, RawRecord],
+        redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
     ) -> None:
         found = touched(shard, results, alike)
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
@@ -257,13 +258,15 @@ class BatchRows:
         self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
-        self._add(
-            "put_redemptions",
-            columns(
-                redemption_row(shard.beneficiaries[person], key, seq)
-                for (person, key), seq in sorted(found.redemptions.items())
-            ),
-        )
+        self.new_redemptions: list[Row] = []
+        changed: list[Row] = []
+        for (person, key), seq in sorted(found.redemptions.items()):
+            row = redemption_row(shard.beneficiaries[person], key, seq)
+            if (person, key) in redemptions_before:
+                changed.append(row[:REDEMPTION_CHANGES])
+            else:
+                self.new_redemptions.append((shard.number, *row))
+        self._add("change_redemptions", columns(changed))
         waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]
         self._add("park", columns(parked_row(p, fresh[p.event.at]) for p in waiting if p.event.at not in parked_before))
         self._add("wait_otherwise", columns((p.arrival, p.wakes_on) for p in waiting if p.event.at in parked_before))
