@@ -5,7 +5,7 @@ Source: CONTRACT section 4, "Figures of a decision's lines".
 
 from dataclasses import dataclass
 
-from redress.domain.accounts import Account, Movement
+from redress.domain.accounts import Movement
 from redress.domain.beneficiary import Beneficiary
 from redress.domain.entry import Entry, Line, Outcome, TimedOut
 from redress.domain.event import Captured, Claimed, Declined, Recorded, Released, Requested, Reversed
@@ -56,10 +56,8 @@ def is_answered(entry: Entry) -> bool:
 def balances_after(entry: Entry, person: Beneficiary) -> tuple[int, ...]:
     """What is available on each voucher of the answer once the entry is applied; kept with it, as it cannot be
     told from the lines alone."""
-    return tuple(
-        person.vouchers[voucher].amounts[Account.AVAILABLE] if voucher in person.vouchers else 0
-        for voucher in _vouchers(entry)
-    )
+    found = [person.vouchers.get(voucher) for voucher in _vouchers(entry)]
+    return tuple([voucher.available if voucher else 0 for voucher in found])
 
 
 def answer(entry: Entry) -> list[AnswerLine]:

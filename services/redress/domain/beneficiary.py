@@ -1,7 +1,9 @@
 """What one shard knows of one beneficiary: grants, vouchers, redemptions and parked events."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from redress.domain.accounts import Account, Movement
 from redress.domain.entry import Line, LotKey, Outcome, Reason
@@ -234,13 +236,31 @@ GrantKey = tuple[ProgrammeCode, WaveCode]
 StrayKey = tuple[ProgrammeCode, VoucherId]
 
 
+class Vouchers(Protocol):
+    """What the rules ask of a person's vouchers: a dict, or a store that opens them one by one."""
+
+    def get(self, voucher: VoucherId, /) -> Voucher | None: ...
+    def values(self) -> Iterable[Voucher]: ...
+    def __getitem__(self, voucher: VoucherId, /) -> Voucher: ...
+    def __setitem__(self, voucher: VoucherId, new: Voucher, /) -> None: ...
+
+
+class Grants(Protocol):
+    """The same of a person's grants."""
+
+    def get(self, key: GrantKey, /) -> Grant | None: ...
+    def items(self) -> Iterable[tuple[GrantKey, Grant]]: ...
+    def __getitem__(self, key: GrantKey, /) -> Grant: ...
+    def __setitem__(self, key: GrantKey, new: Grant, /) -> None: ...
+
+
 @dataclass(slots=True)
 class Beneficiary:
     """All of one person in one shard."""
 
     id: BeneficiaryId
-    grants: dict[GrantKey, Grant] = field(default_factory=dict)
-    vouchers: dict[VoucherId, Voucher] = field(default_factory=dict)
+    grants: Grants = field(default_factory=dict[GrantKey, Grant])
+    vouchers: Vouchers = field(default_factory=dict[VoucherId, Voucher])
     redemptions: dict[RedemptionKey, Redemption] = field(default_factory=dict)
     strays: dict[StrayKey, Instant] = field(default_factory=dict)
     """Last effective times of vouchers that were named in exceptions and are not there."""

@@ -5,6 +5,7 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -208,10 +209,12 @@ def forgotten(results: Results, parked_before: Container[Coordinates]) -> list[t
 
 def spill(person: Beneficiary, keep: int) -> list[tuple[BeneficiaryId, bytes, bytes]]:
     """Move the oldest events seen out of the person's row, so that `keep` stay; what was moved."""
-    surplus = list(person.seen.items())[: max(0, len(person.seen) - keep)]
-    for key, _ in surplus:
-        del person.seen[key]
-    return [(person.id, key, fingerprint) for key, fingerprint in surplus]
+    surplus = len(person.seen) - keep
+    if surplus <= 0:
+        return []
+    moved = [(person.id, key, fingerprint) for key, fingerprint in islice(person.seen.items(), surplus)]
+    person.seen.drop_first(surplus)
+    return moved
 
 
 class BatchRows:

@@ -15,9 +15,10 @@ from redress.domain.beneficiary import (
 )
 from redress.domain.entry import Outcome, Reason
 from redress.domain.event import Spend
-from redress.domain.ids import BeneficiaryId, ProgrammeCode, VoucherId
+from redress.domain.ids import BeneficiaryId
+from redress.domain.seen import Seen
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import pack_grants, pack_seen, pack_vouchers, unpack_grants, unpack_seen, unpack_vouchers
+from redress.ledger.stored import StoredGrants, StoredVouchers, packed_grants, packed_vouchers
 
 SEEN_IN_ROW_MAX = 64
 """Events seen that a beneficiary's row keeps (12 bytes each); older ones move to `seen_spill`, so rows stay small."""
@@ -31,13 +32,15 @@ _REASONS: Final = {reason.value: reason for reason in Reason}
 
 def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
     """A beneficiary without redemptions and parked events: those have rows of their own."""
-    person = Beneficiary(BeneficiaryId(row["beneficiary"]), last_seq=row["last_seq"] or None)
-    unpack_grants(row["grants"], person, numbering)
-    unpack_vouchers(row["vouchers"], person, numbering)
-    person.seen = unpack_seen(row["seen"])
-    for programme, voucher, last in row["strays"] or ():
-        person.strays[ProgrammeCode(programme), VoucherId(voucher)] = last
-    return person
+    owner = BeneficiaryId(row["beneficiary"])
+    return Beneficiary(
+        owner,
+        StoredGrants(row["grants"], numbering),
+        StoredVouchers(row["vouchers"], owner, numbering),
+        strays={(programme, voucher): last for programme, voucher, last in row["strays"] or ()},
+        seen=Seen(row["seen"]),
+        last_seq=row["last_seq"] or None,
+    )
 
 
 STATE_COLUMNS = ("shard", "beneficiary", "last_seq", "spilled", "grants", "vouchers", "seen", "strays")
@@ -49,9 +52,9 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
         person.id,
         person.last_seq or 0,
         spilled,
-        pack_grants(person, numbering),
-        pack_vouchers(person.vouchers.values(), numbering),
-        pack_seen(person.seen.items()),
+        packed_grants(person.grants, numbering),
+        packed_vouchers(person.vouchers, numbering),
+        person.seen.packed,
         # A tuple: in an array of jsonb asyncpg takes a list for one more dimension.
         tuple([programme, voucher, last] for (programme, voucher), last in person.strays.items()) or None,
     )

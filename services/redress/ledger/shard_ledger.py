@@ -25,7 +25,6 @@ from redress.domain.event import (
     Topic,
 )
 from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant, OrderId, ProgrammeCode, RedemptionId
-from redress.domain.seen import Seen
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
 from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker
@@ -395,7 +394,7 @@ class ShardLedger:
         found = await self._connection.fetch(query("load_spilled"), self.shard.number, *columns(asked))
         for row in found:
             person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
-            person.seen = Seen({row["identity"]: row["fingerprint"], **person.seen})
+            person.seen.put_first([(row["identity"], row["fingerprint"])])
 
     async def _load_redemptions(self, statement: str, asked: Set[OfRedemption] | Set[OfOrder]) -> None:
         """Bring in those that are there and not in memory yet; their people are."""

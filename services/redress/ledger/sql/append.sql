@@ -118,20 +118,16 @@ delete from redress.seen_spill
 where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
 
 -- change_redemptions: redemptions that were there before the batch, by key; what was asked at first never changes
-update redress.redemption
-set status = changed.status,
-    "order" = changed."order",
-    service = changed.service,
-    expires_at = changed.expires_at,
-    lines = changed.lines,
-    seq = changed.seq
-from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[], $9::json[],
-            $10::bigint[])
-     as changed (beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq)
-where redemption.shard = $1
-  and redemption.beneficiary = changed.beneficiary
-  and redemption.programme = changed.programme
-  and redemption.redemption = changed.redemption;
+insert into redress.redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq)
+select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+                         $9::json[], $10::bigint[])
+on conflict (shard, beneficiary, programme, redemption) do update
+set status = excluded.status,
+    "order" = excluded."order",
+    service = excluded.service,
+    expires_at = excluded.expires_at,
+    lines = excluded.lines,
+    seq = excluded.seq;
 
 -- park: events that wait
 insert into redress.parked (shard, arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on)

@@ -40,20 +40,32 @@ select beneficiary, identity, fingerprint
 from redress.seen_spill
 where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
 
--- load_redemptions: these redemptions, by key
-select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+-- load_redemptions: these redemptions, sought one by one by their key, however full the table was when this was planned
+select found.*
 from unnest($2::uuid[], $3::text[], $4::text[]) as named (beneficiary, programme, redemption)
-join redress.redemption as r
-    on r.shard = $1 and r.beneficiary = named.beneficiary and r.programme = named.programme
-       and r.redemption = named.redemption;
+cross join lateral (
+    select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+    from redress.redemption as r
+    where r.shard = $1
+      and r.beneficiary = named.beneficiary
+      and r.programme = named.programme
+      and r.redemption = named.redemption
+    offset 0
+) as found;
 
--- load_orders: redemptions that count for these orders of beneficiaries
-select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+-- load_orders: redemptions that count for these orders of beneficiaries, sought in the same way
+select found.*
 from unnest($2::uuid[], $3::text[], $4::text[]) as asked (beneficiary, programme, "order")
-join redress.redemption as r
-    on r.shard = $1 and r.beneficiary = asked.beneficiary and r.programme = asked.programme
-       and r."order" = asked."order"
-where r.status in ('held', 'settled');
+cross join lateral (
+    select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+    from redress.redemption as r
+    where r.shard = $1
+      and r.beneficiary = asked.beneficiary
+      and r.programme = asked.programme
+      and r."order" = asked."order"
+      and r.status in ('held', 'settled')
+    offset 0
+) as found;
 
 -- load_parked: what these beneficiaries have parked, in order of arrival
 select arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on
