@@ -5,7 +5,7 @@ Source: CONTRACT section 4, "Figures of a decision's lines".
 
 from dataclasses import dataclass
 
-from redress.domain.accounts import Movement
+from redress.domain.accounts import Account, Movement
 from redress.domain.beneficiary import Beneficiary
 from redress.domain.entry import Entry, Line, Outcome, TimedOut
 from redress.domain.event import Captured, Claimed, Declined, Recorded, Released, Requested, Reversed
@@ -57,7 +57,7 @@ def balances_after(entry: Entry, person: Beneficiary) -> tuple[int, ...]:
     """What is available on each voucher of the answer once the entry is applied; kept with it, as it cannot be
     told from the lines alone."""
     found = [person.vouchers.get(voucher) for voucher in _vouchers(entry)]
-    return tuple([voucher.available if voucher else 0 for voucher in found])
+    return tuple([voucher.amounts[Account.AVAILABLE] if voucher else 0 for voucher in found])
 
 
 def answer(entry: Entry) -> list[AnswerLine]:
@@ -81,4 +81,4 @@ def _is_repeat(entry: Entry) -> bool:
 def _vouchers(entry: Entry) -> list[VoucherId]:
     if _is_repeat(entry) and isinstance(entry.happening, Requested):
         return [spend.voucher for spend in entry.happening.lines]
-    return list(dict.fromkeys(line.voucher for line in entry.lines if line.voucher is not None and not line.by_lot))
+    return list(dict.fromkeys([line.voucher for line in entry.lines if line.voucher is not None and not line.by_lot]))

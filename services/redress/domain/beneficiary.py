@@ -106,7 +106,10 @@ class Voucher:
     @property
     def has_something_left(self) -> bool:
         """Whether the voucher itself still holds a liability."""
-        return self.issued and (self.unclaimed > 0 or self.available > 0 or self.held > 0)
+        amounts = self.amounts
+        return self.issued and (
+            amounts[Account.UNCLAIMED] > 0 or amounts[Account.AVAILABLE] > 0 or amounts[Account.HELD] > 0
+        )
 
     @property
     def is_revoked(self) -> bool:
@@ -132,12 +135,13 @@ class Voucher:
     def apply(self, line: Line) -> None:
         """Move the line's amount between the voucher's own accounts; a line by the lot only moves its time."""
         self.last = line.effective
-        if line.by_lot or line.posting.movement in UNCOVERED:
+        posting, amounts = line.posting, self.amounts
+        if line.by_lot or posting.movement in UNCOVERED:
             return
-        if line.posting.debit in self.amounts:
-            self.amounts[line.posting.debit] -= line.amount
-        if line.posting.credit in self.amounts:
-            self.amounts[line.posting.credit] += line.amount
+        if posting.debit in amounts:
+            amounts[posting.debit] -= line.amount
+        if posting.credit in amounts:
+            amounts[posting.credit] += line.amount
 
 
 class RedemptionStatus(StrEnum):

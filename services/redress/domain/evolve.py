@@ -212,31 +212,37 @@ def _vouchers_of(person: Beneficiary, wave: Wave) -> list[Voucher]:
 
 
 def _apply_personal_lines(shard: Shard, person: Beneficiary, entry: Entry) -> None:
-    before: dict[VoucherId, tuple[bool, bool]] = {}
+    before: dict[VoucherId, tuple[Voucher, bool, bool]] = {}
     for line in entry.lines:
-        lot = shard.lot(line.lot)
-        lot.apply(line)
-        if line.voucher is None:
+        shard.lot(line.lot).apply(line)
+        slot = line.voucher
+        if slot is None:
             continue
         if line.lot.wave == UNKNOWN_WAVE:
-            _apply_stray(person, line, line.voucher)
+            _apply_stray(person, line, slot)
             continue
-        voucher = person.vouchers.get(line.voucher)
-        if voucher is None:
-            voucher = person.vouchers[line.voucher] = Voucher(line.voucher, line.lot)
-        before.setdefault(line.voucher, (voucher.has_something_left, voucher.held > 0))
+        if slot in before:
+            voucher = before[slot][0]
+        else:
+            voucher = person.vouchers.get(slot) or _promise(person, slot, line.lot)
+            before[slot] = voucher, voucher.has_something_left, voucher.held > 0
         voucher.apply(line)
-        voucher.version = entry.seq
-        voucher.issued = voucher.issued or not line.promised
-        if line.posting.credit is Account.AVAILABLE and not line.promised:
-            voucher.claimed = True
+        if not line.promised:
+            voucher.issued = True
+            if line.posting.credit is Account.AVAILABLE:
+                voucher.claimed = True
         if line.posting.movement is Movement.REVOKED and voucher.withdrawn and not line.by_lot:
             voucher.withdrawn_amount += line.amount
-    for slot, (was_open, was_held) in before.items():
-        voucher = person.vouchers[slot]
+    for voucher, was_open, was_held in before.values():
+        voucher.version = entry.seq
         lot = shard.lot(voucher.lot)
         lot.vouchers_open += voucher.has_something_left - was_open
         lot.vouchers_held += (voucher.held > 0) - was_held
+
+
+def _promise(person: Beneficiary, slot: VoucherId, lot: LotKey) -> Voucher:
+    voucher = person.vouchers[slot] = Voucher(slot, lot)
+    return voucher
 
 
 def _apply_stray(person: Beneficiary, line: Line, voucher: VoucherId) -> None:
