@@ -7,7 +7,7 @@ from datetime import date
 from hashlib import sha256
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from redress.domain.beneficiary import Beneficiary, Parked, RedemptionKey
 from redress.domain.entry import DeadLetterReason, Entry, Lapsed, LotKey, Outcome
@@ -41,6 +41,9 @@ from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, to_row
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
+
+OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
+"""Events after which a wave counts otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,11 @@ def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
         opened = form.wave.opened
         found.waves[opened.programme, opened.wave] = form.wave
         found.lots.update({lot.key: lot for lot in form.lots})
+    lots = found.lots
     for entry in results.entries:
         for line in entry.lines:
-            found.lots[line.lot] = shard.lot(line.lot)
+            if line.lot not in lots:
+                lots[line.lot] = shard.lot(line.lot)
         if entry.beneficiary is None:
             _touch_control(shard, entry, found)
         else:
@@ -125,7 +130,7 @@ def _touch_person(shard: Shard, entry: Entry, beneficiary: BeneficiaryId, found:
         key: RedemptionKey = happening.programme, entry.redemption  # type: ignore[union-attr]  # redemptions name one
         if key in shard.beneficiaries[beneficiary].redemptions:
             found.redemptions[beneficiary, key] = entry.seq
-    if isinstance(happening, Granted | Enrolled | Issued | Withdrawn | Reinstated):
+    elif isinstance(happening, OF_WAVES):
         wave = happening.programme, happening.wave
         found.waves[wave] = shard.programmes[wave[0]].waves[wave[1]]
 
@@ -161,15 +166,18 @@ def rollup_columns(
     alike: Mapping[tuple[int, int, date], tuple[int, int]],
 ) -> list[list[Any]]:
     """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
-    amounts: Counter[tuple[Any, ...]] = Counter({key: amount for key, (amount, _) in alike.items()})
-    lines: Counter[tuple[Any, ...]] = Counter({key: n for key, (_, n) in alike.items()})
+    sums: dict[tuple[Any, ...], list[int]] = {key: list(both) for key, both in alike.items()}
     for entry in entries:
         for line in entry.lines:
             day = day_of(line.effective, lots[line.lot].terms.timezone)
             key = (numbering.lots[line.lot], line.posting.code, day)
-            amounts[key] += line.amount
-            lines[key] += 1
-    rows = [(*key, amounts[key], lines[key]) for key in sorted(amounts)]
+            both = sums.get(key)
+            if both is None:
+                sums[key] = [line.amount, 1]
+            else:
+                both[0] += line.amount
+                both[1] += 1
+    rows = [(*key, *sums[key]) for key in sorted(sums)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -229,6 +237,7 @@ class BatchRows:
         numbering: Numbering,
         batch: int,
         results: Results,
+        found: Touched,
         alike: list[Taken],
         *,
         sources: Mapping[str, int],
@@ -240,7 +249,6 @@ class BatchRows:
         parked_before: Mapping[Coordinates, RawRecord],
         redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
     ) -> None:
-        found = touched(shard, results, alike)
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))

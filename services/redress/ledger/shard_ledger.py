@@ -268,8 +268,8 @@ class ShardLedger:
         await self._number_sources(
             {entry.cause.source for entry in results.entries} | {taken.alike.event.source for taken in alike}
         )
-        people = touched(self.shard, results, alike).people
-        moved_out = [m for p in people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
+        found = touched(self.shard, results, alike)
+        moved_out = [m for p in found.people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
         for person, _, _ in moved_out:
             self._spilled[person] = self._spilled.get(person, 0) + 1
         return BatchRows(
@@ -277,6 +277,7 @@ class ShardLedger:
             self.numbering,
             self.head.batch + 1,
             results,
+            found,
             alike,
             sources=self._sources,
             known=self._known,
