@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from redress.domain.accounts import POSTINGS, Account
-from redress.domain.beneficiary import VOUCHER_ACCOUNTS, Beneficiary, Voucher
+from redress.domain.beneficiary import VOUCHER_ACCOUNTS, Voucher
 from redress.domain.entry import Line, LotKey
 from redress.domain.ids import BeneficiaryId, BenefitCode, Instant, ProgrammeCode, WaveCode, voucher_id
 from redress.ledger.connection import connect
@@ -24,8 +24,8 @@ from redress.ledger.packing import (
     pack_lines,
     pack_vouchers,
     unpack_lines,
-    unpack_vouchers,
 )
+from redress.ledger.stored import StoredVouchers
 
 ANN: Final = BeneficiaryId("0190a000-0000-7000-8000-000000000001")
 NOW: Final = Instant(1_767_225_600_000_001)
@@ -72,8 +72,10 @@ def split(lot: LotKey) -> Voucher:
 async def test_vouchers_are_opened_as_they_were(database: str, vouchers: list[Voucher], whole: int) -> None:
     Random(1).shuffle(vouchers)
     packed = pack_vouchers(vouchers, NUMBERING)
-    person = Beneficiary(ANN)
-    unpack_vouchers(packed, person, NUMBERING)
+    opened = StoredVouchers(packed, ANN, NUMBERING)
+    assert opened.packed() == packed
+    by_lot = sorted(vouchers, key=lambda each: NUMBERING.lots[each.lot])
+    assert [opened.get(each.id) for each in reversed(by_lot)] == by_lot[::-1]
     connection = await connect(database, application_name="test")
     try:
         rows = await connection.fetch(
@@ -82,10 +84,10 @@ async def test_vouchers_are_opened_as_they_were(database: str, vouchers: list[Vo
     finally:
         await connection.close()
 
-    by_lot = sorted(vouchers, key=lambda each: NUMBERING.lots[each.lot])
     sizes = whole * VOUCHER.size + (len(vouchers) - whole) * SPLIT_VOUCHER.size
     assert len(packed) == (sizes + 1 if vouchers else 0)
-    assert list(person.vouchers.values()) == by_lot
+    assert list(opened.values()) == by_lot
+    assert opened.packed() == packed
     assert [tuple(row) for row in rows] == [
         (
             NUMBERING.lots[each.lot],

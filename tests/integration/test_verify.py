@@ -43,7 +43,10 @@ TAMPERED: list[tuple[str, str]] = [
         "update redress.journal set lines = overlay(lines placing int8send(4102444800000000) from 13 for 8) "
         "where kind = 7",
     ),
-    ("holds", """update redress.redemption set lines = jsonb_set(lines, '{0,1}', '7') where lines <> '[]'"""),
+    (
+        "holds",
+        """update redress.redemption set lines = jsonb_set(lines::jsonb, '{0,1}', '7') where lines::text <> '[]'""",
+    ),
     ("holds", "update redress.redemption set status = 'held' where status = 'settled'"),
     ("tally", "update redress.tally set entries = entries + 1 where shard = 1"),
     ("tally", "delete from redress.tally where shard = 1"),

@@ -7,10 +7,10 @@ from redress.contracts.instants import format_instant
 from redress.domain.accounts import Account
 from redress.domain.beneficiary import Beneficiary, Grant, Voucher
 from redress.domain.event import Standing
-from redress.domain.ids import BeneficiaryId
+from redress.domain.ids import BeneficiaryId, VoucherId
 from redress.domain.lot import LotStatus
 from redress.ledger.numbering import WaveKey
-from redress.ledger.packing import unpack_grants, unpack_vouchers
+from redress.ledger.stored import StoredGrants, StoredVouchers
 
 View = dict[str, Any]
 
@@ -31,7 +31,7 @@ def beneficiary_view(beneficiary: str, shard: int, row: Any, book: Book) -> View
 
 def find_voucher(wanted: str, row: Any, book: Book) -> Voucher | None:
     """The voucher, if it is one of the row's person."""
-    found = _person(row["beneficiary"], row, book).vouchers.get(wanted)  # type: ignore[call-overload]
+    found = _person(row["beneficiary"], row, book).vouchers.get(VoucherId(wanted))
     return found if found is not None and found.issued else None
 
 
@@ -65,10 +65,9 @@ def voucher_view(voucher: Voucher, lot: BookedLot) -> View:
 
 
 def _person(beneficiary: str, row: Any, book: Book) -> Beneficiary:
-    person = Beneficiary(BeneficiaryId(beneficiary))
-    unpack_grants(row["grants"], person, book.numbering)
-    unpack_vouchers(row["vouchers"], person, book.numbering)
-    return person
+    owner = BeneficiaryId(beneficiary)
+    vouchers = StoredVouchers(row["vouchers"], owner, book.numbering)
+    return Beneficiary(owner, StoredGrants(row["grants"], book.numbering), vouchers)
 
 
 def _entitlement(key: WaveKey, grant: Grant, book: Book) -> View:

@@ -64,7 +64,7 @@ def encode_record(data: Data, *, event_id: str, source: str, time: Instant, trac
         source=source,
         time=time,
         partitionkey=key,
-        data=_native(data),
+        data=native(data),
         traceparent=traceparent,
     )
     return Record(known.topic, key.encode(), value)
@@ -72,11 +72,11 @@ def encode_record(data: Data, *, event_id: str, source: str, time: Instant, trac
 
 def to_wire(data: Data) -> tuple[str, dict[str, Any]]:
     """Type and `data` of an event: the inverse of what the decoder makes of them, instants in UTC."""
-    wire: dict[str, Any] = orjson.loads(orjson.dumps(_native(data)))
+    wire: dict[str, Any] = orjson.loads(orjson.dumps(native(data)))
     return _TYPES[type(data)].name, wire
 
 
-def _native(data: Data) -> Any:
+def native(data: Data) -> Any:
     """What orjson writes as the wire wants it: field names are the same, only instants are text there."""
     match data:
         case ProgrammePublished():

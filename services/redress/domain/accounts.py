@@ -57,6 +57,8 @@ class Posting:
     movement: Movement
     debit: Account
     credit: Account
+    names: tuple[str, str, str]
+    """Of movement, debit and credit, as plain text."""
 
 
 POSTINGS: list[Posting] = []
@@ -64,7 +66,8 @@ POSTINGS: list[Posting] = []
 
 
 def _posting(movement: Movement, debit: Account, credit: Account) -> Posting:
-    posting = Posting(len(POSTINGS) + 1, movement, debit, credit)
+    names = movement.value, debit.value, credit.value
+    posting = Posting(len(POSTINGS) + 1, movement, debit, credit, names)
     POSTINGS.append(posting)
     return posting
 

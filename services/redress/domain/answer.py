@@ -56,10 +56,8 @@ def is_answered(entry: Entry) -> bool:
 def balances_after(entry: Entry, person: Beneficiary) -> tuple[int, ...]:
     """What is available on each voucher of the answer once the entry is applied; kept with it, as it cannot be
     told from the lines alone."""
-    return tuple(
-        person.vouchers[voucher].amounts[Account.AVAILABLE] if voucher in person.vouchers else 0
-        for voucher in _vouchers(entry)
-    )
+    found = [person.vouchers.get(voucher) for voucher in _vouchers(entry)]
+    return tuple([voucher.amounts[Account.AVAILABLE] if voucher else 0 for voucher in found])
 
 
 def answer(entry: Entry) -> list[AnswerLine]:
@@ -83,4 +81,4 @@ def _is_repeat(entry: Entry) -> bool:
 def _vouchers(entry: Entry) -> list[VoucherId]:
     if _is_repeat(entry) and isinstance(entry.happening, Requested):
         return [spend.voucher for spend in entry.happening.lines]
-    return list(dict.fromkeys(line.voucher for line in entry.lines if line.voucher is not None and not line.by_lot))
+    return list(dict.fromkeys([line.voucher for line in entry.lines if line.voucher is not None and not line.by_lot]))

@@ -1,7 +1,9 @@
 """What one shard knows of one beneficiary: grants, vouchers, redemptions and parked events."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Protocol
 
 from redress.domain.accounts import Account, Movement
 from redress.domain.entry import Line, LotKey, Outcome, Reason
@@ -104,7 +106,10 @@ class Voucher:
     @property
     def has_something_left(self) -> bool:
         """Whether the voucher itself still holds a liability."""
-        return self.issued and (self.unclaimed > 0 or self.available > 0 or self.held > 0)
+        amounts = self.amounts
+        return self.issued and (
+            amounts[Account.UNCLAIMED] > 0 or amounts[Account.AVAILABLE] > 0 or amounts[Account.HELD] > 0
+        )
 
     @property
     def is_revoked(self) -> bool:
@@ -130,12 +135,13 @@ class Voucher:
     def apply(self, line: Line) -> None:
         """Move the line's amount between the voucher's own accounts; a line by the lot only moves its time."""
         self.last = line.effective
-        if line.by_lot or line.posting.movement in UNCOVERED:
+        posting, amounts = line.posting, self.amounts
+        if line.by_lot or posting.movement in UNCOVERED:
             return
-        if line.posting.debit in self.amounts:
-            self.amounts[line.posting.debit] -= line.amount
-        if line.posting.credit in self.amounts:
-            self.amounts[line.posting.credit] += line.amount
+        if posting.debit in amounts:
+            amounts[posting.debit] -= line.amount
+        if posting.credit in amounts:
+            amounts[posting.credit] += line.amount
 
 
 class RedemptionStatus(StrEnum):
@@ -234,13 +240,31 @@ GrantKey = tuple[ProgrammeCode, WaveCode]
 StrayKey = tuple[ProgrammeCode, VoucherId]
 
 
+class Vouchers(Protocol):
+    """What the rules ask of a person's vouchers: a dict, or a store that opens them one by one."""
+
+    def get(self, voucher: VoucherId, /) -> Voucher | None: ...
+    def values(self) -> Iterable[Voucher]: ...
+    def __getitem__(self, voucher: VoucherId, /) -> Voucher: ...
+    def __setitem__(self, voucher: VoucherId, new: Voucher, /) -> None: ...
+
+
+class Grants(Protocol):
+    """The same of a person's grants."""
+
+    def get(self, key: GrantKey, /) -> Grant | None: ...
+    def items(self) -> Iterable[tuple[GrantKey, Grant]]: ...
+    def __getitem__(self, key: GrantKey, /) -> Grant: ...
+    def __setitem__(self, key: GrantKey, new: Grant, /) -> None: ...
+
+
 @dataclass(slots=True)
 class Beneficiary:
     """All of one person in one shard."""
 
     id: BeneficiaryId
-    grants: dict[GrantKey, Grant] = field(default_factory=dict)
-    vouchers: dict[VoucherId, Voucher] = field(default_factory=dict)
+    grants: Grants = field(default_factory=dict[GrantKey, Grant])
+    vouchers: Vouchers = field(default_factory=dict[VoucherId, Voucher])
     redemptions: dict[RedemptionKey, Redemption] = field(default_factory=dict)
     strays: dict[StrayKey, Instant] = field(default_factory=dict)
     """Last effective times of vouchers that were named in exceptions and are not there."""

@@ -53,11 +53,14 @@ class Booking:
         if amount == 0:
             return
         lot = self._shard.lot(voucher.lot)
-        if not lot.is_open and posting.debit in LAPSABLE:
+        if lot.status is LotStatus.OPEN:
+            self._write(posting, lot, voucher, amount, max(self.x, voucher.last, lot.reopened_at), promised)
+            return
+        if posting.debit in LAPSABLE:
             reversal = REOPENING[lot.status][posting.debit]
             self._write(reversal, lot, voucher, amount, max(lot.booked_at, voucher.last), promised, by_lot=True)
         self._write(posting, lot, voucher, amount, max(self.x, voucher.last, lot.reopened_at), promised)
-        if not lot.is_open and posting.credit in LAPSABLE:
+        if posting.credit in LAPSABLE:
             closing = CLOSING[lot.status][posting.credit]
             self._write(closing, lot, voucher, amount, max(voucher.last, lot.booked_at), promised, by_lot=True)
 
@@ -79,7 +82,7 @@ class Booking:
     @property
     def effective_at(self) -> Instant:
         """The entry's: the latest of its lines', or the event's time, never past the clock."""
-        return max((line.effective for line in self.lines), default=self._capped(self.x))
+        return max([line.effective for line in self.lines], default=self._capped(self.x))
 
     def _write(
         self,
@@ -92,7 +95,7 @@ class Booking:
         *,
         by_lot: bool = False,
     ) -> None:
-        line = Line(posting, lot.key, voucher.id, amount, self._capped(effective), by_lot, promised)
+        line = Line(posting, lot.key, voucher.id, amount, min(effective, self.now), by_lot, promised)
         self.lines.append(line)
         voucher.apply(line)
 

@@ -4,7 +4,7 @@ Nothing here decides: every choice stands in the entry.
 """
 
 import heapq
-from typing import assert_never
+from typing import Final, assert_never
 
 from redress.domain.accounts import Account, Movement
 from redress.domain.beneficiary import (
@@ -19,8 +19,6 @@ from redress.domain.beneficiary import (
 from redress.domain.entry import Entry, Lapsed, Line, LotKey, Outcome, TimedOut
 from redress.domain.event import (
     Captured,
-    Claimed,
-    ClockTicked,
     Declined,
     Enrolled,
     Granted,
@@ -44,6 +42,10 @@ from redress.domain.programme import Programme, Wave
 from redress.domain.shard import Shard
 from redress.domain.time import SECOND
 
+_OF_GRANTS: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
+_FLAGGING: Final = (Declined, VoucherRevoked, Withdrawn, Reinstated)
+_OF_REDEMPTIONS: Final = (Requested, Captured, Recorded, Released, Reversed, TimedOut)
+
 
 def evolve(shard: Shard, entry: Entry) -> None:
     """Apply one entry; entries come in order of `seq`."""
@@ -57,11 +59,14 @@ def evolve(shard: Shard, entry: Entry) -> None:
         person.seen.add(entry.cause.source, entry.cause.id, entry.cause.fingerprint)
     if entry.outcome is Outcome.NO_EFFECT:
         return
-    _evolve_grant(shard, person, entry)
+    happening = entry.happening
+    if isinstance(happening, _OF_GRANTS):
+        _evolve_grant(shard, person, entry, happening)
     _apply_personal_lines(shard, person, entry)
-    if entry.outcome is Outcome.ACCEPTED:
-        _evolve_flags(person, entry)
-    _evolve_redemption(shard, person, entry)
+    if isinstance(happening, _FLAGGING) and entry.outcome is Outcome.ACCEPTED:
+        _evolve_flags(person, entry, happening)
+    if isinstance(happening, _OF_REDEMPTIONS):
+        _evolve_redemption(shard, person, entry, happening)
 
 
 def _evolve_control(shard: Shard, entry: Entry) -> None:
@@ -136,14 +141,11 @@ def _close(lot: Lot, status: LotStatus, entry: Entry) -> None:
         lot.revoked_at = closing.closed_at
 
 
-def _evolve_grant(shard: Shard, person: Beneficiary, entry: Entry) -> None:
+def _evolve_grant(
+    shard: Shard, person: Beneficiary, entry: Entry, happening: Granted | Enrolled | Issued | Withdrawn | Reinstated
+) -> None:
     """How the person stands in the wave, and the wave's counts."""
-    happening = entry.happening
-    match happening:
-        case Granted() | Enrolled() | Issued() | Withdrawn() | Reinstated():
-            key = happening.programme, happening.wave
-        case _:
-            return
+    key = happening.programme, happening.wave
     wave = shard.programmes[key[0]].waves[key[1]]
     if isinstance(happening, Granted):
         _evolve_granted(person, wave, happening, entry)
@@ -212,31 +214,37 @@ def _vouchers_of(person: Beneficiary, wave: Wave) -> list[Voucher]:
 
 
 def _apply_personal_lines(shard: Shard, person: Beneficiary, entry: Entry) -> None:
-    before: dict[VoucherId, tuple[bool, bool]] = {}
+    before: dict[VoucherId, tuple[Voucher, bool, bool]] = {}
     for line in entry.lines:
-        lot = shard.lot(line.lot)
-        lot.apply(line)
-        if line.voucher is None:
+        shard.lot(line.lot).apply(line)
+        slot = line.voucher
+        if slot is None:
             continue
         if line.lot.wave == UNKNOWN_WAVE:
-            _apply_stray(person, line, line.voucher)
+            _apply_stray(person, line, slot)
             continue
-        voucher = person.vouchers.get(line.voucher)
-        if voucher is None:
-            voucher = person.vouchers[line.voucher] = Voucher(line.voucher, line.lot)
-        before.setdefault(line.voucher, (voucher.has_something_left, voucher.held > 0))
+        if slot in before:
+            voucher = before[slot][0]
+        else:
+            voucher = person.vouchers.get(slot) or _promise(person, slot, line.lot)
+            before[slot] = voucher, voucher.has_something_left, voucher.held > 0
         voucher.apply(line)
-        voucher.version = entry.seq
-        voucher.issued = voucher.issued or not line.promised
-        if line.posting.credit is Account.AVAILABLE and not line.promised:
-            voucher.claimed = True
+        if not line.promised:
+            voucher.issued = True
+            if line.posting.credit is Account.AVAILABLE:
+                voucher.claimed = True
         if line.posting.movement is Movement.REVOKED and voucher.withdrawn and not line.by_lot:
             voucher.withdrawn_amount += line.amount
-    for slot, (was_open, was_held) in before.items():
-        voucher = person.vouchers[slot]
+    for voucher, was_open, was_held in before.values():
+        voucher.version = entry.seq
         lot = shard.lot(voucher.lot)
         lot.vouchers_open += voucher.has_something_left - was_open
         lot.vouchers_held += (voucher.held > 0) - was_held
+
+
+def _promise(person: Beneficiary, slot: VoucherId, lot: LotKey) -> Voucher:
+    voucher = person.vouchers[slot] = Voucher(slot, lot)
+    return voucher
 
 
 def _apply_stray(person: Beneficiary, line: Line, voucher: VoucherId) -> None:
@@ -246,8 +254,10 @@ def _apply_stray(person: Beneficiary, line: Line, voucher: VoucherId) -> None:
         issued.last = max(issued.last, line.effective)
 
 
-def _evolve_flags(person: Beneficiary, entry: Entry) -> None:
-    match entry.happening:
+def _evolve_flags(
+    person: Beneficiary, entry: Entry, happening: Declined | VoucherRevoked | Withdrawn | Reinstated
+) -> None:
+    match happening:
         case Declined(voucher=voucher):
             person.vouchers[voucher].declined = True
             person.vouchers[voucher].version = entry.seq
@@ -256,29 +266,25 @@ def _evolve_flags(person: Beneficiary, entry: Entry) -> None:
             person.vouchers[voucher].version = entry.seq
         case Withdrawn() | Reinstated():
             for slot in person.vouchers.values():
-                if (slot.lot.programme, slot.lot.wave) == (entry.happening.programme, entry.happening.wave):
+                if (slot.lot.programme, slot.lot.wave) == (happening.programme, happening.wave):
                     slot.version = entry.seq if slot.issued else slot.version
-                    if isinstance(entry.happening, Reinstated):
+                    if isinstance(happening, Reinstated):
                         slot.withdrawn_amount = 0
         case _:
-            pass
-
-
-def _evolve_redemption(shard: Shard, person: Beneficiary, entry: Entry) -> None:  # noqa: C901, PLR0912 - one arm per type
-    happening = entry.happening
-    match happening:
-        case Requested():
-            if (happening.programme, happening.redemption) not in person.redemptions:
-                _request(shard, person, happening, entry)
-            return
-        case Captured() | Recorded() | Released() | Reversed() | TimedOut():
-            key = happening.programme, happening.redemption
-        case Granted() | Enrolled() | Issued() | Withdrawn() | Reinstated() | Claimed() | Declined() | VoucherRevoked():
-            return
-        case ProgrammePublished() | WaveOpened() | LotExtended() | LotRevoked() | ClockTicked() | Lapsed():
-            return
-        case _:
             assert_never(happening)
+
+
+def _evolve_redemption(
+    shard: Shard,
+    person: Beneficiary,
+    entry: Entry,
+    happening: Requested | Captured | Recorded | Released | Reversed | TimedOut,
+) -> None:
+    key = happening.programme, happening.redemption
+    if isinstance(happening, Requested):
+        if key not in person.redemptions:
+            _request(shard, person, happening, entry)
+        return
     redemption = person.redemptions.get(key)
     if redemption is None:
         redemption = person.redemptions[key] = Redemption(RedemptionStatus.SETTLED)

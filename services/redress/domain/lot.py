@@ -59,8 +59,9 @@ class Lot:
 
     def apply(self, line: Line) -> None:
         """Move the line's amount between the lot's accounts."""
-        self.balances[line.posting.debit] -= line.amount
-        self.balances[line.posting.credit] += line.amount
+        posting, balances = line.posting, self.balances
+        balances[posting.debit] -= line.amount
+        balances[posting.credit] += line.amount
         self.last_line = max(self.last_line, line.effective)
 
 

@@ -63,6 +63,8 @@ class Shard:
     refused: AbstractSet[Coordinates] = frozenset()
     """Parked events that cannot be booked, whatever is decided: the ledger's store refuses a value of theirs."""
     results: Results = field(default_factory=Results)
+    _lots: dict[LotKey, Lot] = field(default_factory=dict, compare=False, repr=False)
+    """Those that were asked for: a lot, once there, is never another one."""
 
     def clock(self, x: Instant) -> Instant:
         """The shard's clock; before the first tick, the event's own time."""
@@ -86,10 +88,13 @@ class Shard:
         Raises:
             KeyError: no such lot; lines and vouchers name only lots that exist.
         """
-        programme = self.programmes[key.programme]
-        if key.wave == UNKNOWN_WAVE:
-            return programme.reserved
-        return programme.waves[key.wave].lots[key.benefit]
+        found = self._lots.get(key)
+        if found is None:
+            programme = self.programmes[key.programme]
+            is_reserved = key.wave == UNKNOWN_WAVE
+            found = programme.reserved if is_reserved else programme.waves[key.wave].lots[key.benefit]
+            self._lots[key] = found
+        return found
 
     def lots(self) -> list[Lot]:
         """All lots of waves, ordered by codes."""

@@ -207,7 +207,7 @@ def _end_parking(shard: Shard, parked: Parked) -> None:
 
 def _drain(shard: Shard, person: Beneficiary) -> None:
     """Decide what has become decidable, in order of arrival, from the start again after each."""
-    while any(_retry(shard, person, parked) for parked in list(person.parked)):
+    while person.parked and any(_retry(shard, person, parked) for parked in list(person.parked)):
         pass
 
 
@@ -262,6 +262,7 @@ def _append(
     effective_at = draft.effective_at
     if effective_at is None:
         effective_at = min(x, shard.clock(x))
+    person = shard.beneficiary(beneficiary) if beneficiary is not None else None
     entry = Entry(
         seq=shard.next_seq,
         cause=cause,
@@ -275,11 +276,11 @@ def _append(
         redemption=getattr(happening, "redemption", None),
         lines=draft.lines,
         lot_closing=draft.lot_closing,
-        prev_seq=shard.beneficiary(beneficiary).last_seq if beneficiary else None,
+        prev_seq=person.last_seq if person else None,
     )
     evolve(shard, entry)
-    if beneficiary is not None and is_answered(entry):
-        entry.balances = balances_after(entry, shard.beneficiaries[beneficiary])
+    if person is not None and is_answered(entry):
+        entry.balances = balances_after(entry, person)
     shard.results.entries.append(entry)
 
 

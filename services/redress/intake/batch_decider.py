@@ -16,7 +16,6 @@ from redress.contracts.decode import Rejected, decode, decode_placed
 from redress.contracts.partitioner import partitions_of
 from redress.domain.entry import DeadLetterReason, Lapsed
 from redress.domain.event import (
-    Captured,
     ClockTicked,
     Coordinates,
     Event,
@@ -26,17 +25,14 @@ from redress.domain.event import (
     LotRevoked,
     Personal,
     ProgrammePublished,
-    Recorded,
-    Released,
     Requested,
-    Reversed,
     WaveOpened,
 )
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant, ProgrammeCode, WaveCode
 from redress.domain.step import fall_due, take_control, take_personal, take_tick, wake
 from redress.intake.record import Record
 from redress.ledger.batch import RawRecord, RejectedRecord
-from redress.ledger.shard_ledger import ShardLedger
+from redress.ledger.shard_ledger import NAMING, ShardLedger
 
 DUE_MAX = 2_000
 """Entries and dead letters of a batch made of what fell due; each may load a beneficiary. Part of the rules' version:
@@ -46,7 +42,6 @@ REFUSED_BY_DATABASE = "value: refused by the database"
 LOOP_EVENTS_MAX = 100
 """Events decided before the event loop may turn to other shards: some 20 ms."""
 GRANT_OR_ISSUE = (Granted, Issued)
-REDEMPTION_EVENTS = (Requested, Captured, Released, Recorded, Reversed)
 
 
 @dataclass(slots=True)
@@ -162,7 +157,8 @@ class BatchDecider:
         }
         await self._ledger.load_people(
             events_of,
-            (data.redemption for _, data in personal if isinstance(data, REDEMPTION_EVENTS)),
+            {(data.beneficiary, data.programme, data.redemption) for _, data in personal if isinstance(data, NAMING)},
+            {(data.beneficiary, data.programme, data.order) for _, data in personal if isinstance(data, Requested)},
             [event for event, _ in personal],
             plain,
         )

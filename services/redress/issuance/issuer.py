@@ -11,7 +11,6 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from redress.contracts.encode import Record, encode_record
-from redress.domain.beneficiary import Beneficiary
 from redress.domain.event import Issued, IssuedVoucher
 from redress.domain.ids import BeneficiaryId, voucher_id
 from redress.domain.programme import Wave
@@ -70,13 +69,11 @@ class Issuer:
 
     def _record(self, shard: int, row: Any, wave: Wave, numbering: Numbering) -> Record | None:
         """The event for an entry, if its beneficiary is due by just this entry in the wave."""
-        person = Beneficiary(BeneficiaryId(row["beneficiary"]))
-        unpack_grants(row["grants"], person, numbering)
-        grant = person.grants.get((wave.opened.programme, wave.opened.wave))
+        grant = unpack_grants(row["grants"], numbering).get((wave.opened.programme, wave.opened.wave))
         if grant is None or grant.due_seq != row["seq"]:
             return None
         return encode_record(
-            _issue(person.id, wave),
+            _issue(BeneficiaryId(row["beneficiary"]), wave),
             event_id=f"{shard}-{row['seq']}",
             source=f"/redress/{self._identity.name}/issuance",
             time=max(grant.due_at, wave.opened.valid_from),

@@ -5,8 +5,9 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from redress.domain.beneficiary import Beneficiary, Parked, RedemptionKey
 from redress.domain.entry import DeadLetterReason, Entry, Lapsed, LotKey, Outcome
@@ -39,7 +40,10 @@ from redress.ledger.days import day_of
 from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, to_row
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import columns, redemption_row, state_row
+from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
+
+OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
+"""Events after which a wave counts otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +104,11 @@ def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
         opened = form.wave.opened
         found.waves[opened.programme, opened.wave] = form.wave
         found.lots.update({lot.key: lot for lot in form.lots})
+    lots = found.lots
     for entry in results.entries:
         for line in entry.lines:
-            found.lots[line.lot] = shard.lot(line.lot)
+            if line.lot not in lots:
+                lots[line.lot] = shard.lot(line.lot)
         if entry.beneficiary is None:
             _touch_control(shard, entry, found)
         else:
@@ -124,7 +130,7 @@ def _touch_person(shard: Shard, entry: Entry, beneficiary: BeneficiaryId, found:
         key: RedemptionKey = happening.programme, entry.redemption  # type: ignore[union-attr]  # redemptions name one
         if key in shard.beneficiaries[beneficiary].redemptions:
             found.redemptions[beneficiary, key] = entry.seq
-    if isinstance(happening, Granted | Enrolled | Issued | Withdrawn | Reinstated):
+    elif isinstance(happening, OF_WAVES):
         wave = happening.programme, happening.wave
         found.waves[wave] = shard.programmes[wave[0]].waves[wave[1]]
 
@@ -160,15 +166,18 @@ def rollup_columns(
     alike: Mapping[tuple[int, int, date], tuple[int, int]],
 ) -> list[list[Any]]:
     """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
-    amounts: Counter[tuple[Any, ...]] = Counter({key: amount for key, (amount, _) in alike.items()})
-    lines: Counter[tuple[Any, ...]] = Counter({key: n for key, (_, n) in alike.items()})
+    sums: dict[tuple[Any, ...], list[int]] = {key: list(both) for key, both in alike.items()}
     for entry in entries:
         for line in entry.lines:
             day = day_of(line.effective, lots[line.lot].terms.timezone)
             key = (numbering.lots[line.lot], line.posting.code, day)
-            amounts[key] += line.amount
-            lines[key] += 1
-    rows = [(*key, amounts[key], lines[key]) for key in sorted(amounts)]
+            both = sums.get(key)
+            if both is None:
+                sums[key] = [line.amount, 1]
+            else:
+                both[0] += line.amount
+                both[1] += 1
+    rows = [(*key, *sums[key]) for key in sorted(sums)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
@@ -208,10 +217,12 @@ def forgotten(results: Results, parked_before: Container[Coordinates]) -> list[t
 
 def spill(person: Beneficiary, keep: int) -> list[tuple[BeneficiaryId, bytes, bytes]]:
     """Move the oldest events seen out of the person's row, so that `keep` stay; what was moved."""
-    surplus = list(person.seen.items())[: max(0, len(person.seen) - keep)]
-    for key, _ in surplus:
-        del person.seen[key]
-    return [(person.id, key, fingerprint) for key, fingerprint in surplus]
+    surplus = len(person.seen) - keep
+    if surplus <= 0:
+        return []
+    moved = [(person.id, key, fingerprint) for key, fingerprint in islice(person.seen.items(), surplus)]
+    person.seen.drop_first(surplus)
+    return moved
 
 
 class BatchRows:
@@ -226,6 +237,7 @@ class BatchRows:
         numbering: Numbering,
         batch: int,
         results: Results,
+        found: Touched,
         alike: list[Taken],
         *,
         sources: Mapping[str, int],
@@ -235,8 +247,8 @@ class BatchRows:
         rejected: list[RejectedRecord],
         fresh: Mapping[Coordinates, RawRecord],
         parked_before: Mapping[Coordinates, RawRecord],
+        redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
     ) -> None:
-        found = touched(shard, results, alike)
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
@@ -257,13 +269,15 @@ class BatchRows:
         self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
-        self._add(
-            "put_redemptions",
-            columns(
-                redemption_row(shard.beneficiaries[person], key, seq)
-                for (person, key), seq in sorted(found.redemptions.items())
-            ),
-        )
+        self.new_redemptions: list[Row] = []
+        changed: list[Row] = []
+        for (person, key), seq in sorted(found.redemptions.items()):
+            row = redemption_row(shard.beneficiaries[person], key, seq)
+            if (person, key) in redemptions_before:
+                changed.append(row[:REDEMPTION_CHANGES])
+            else:
+                self.new_redemptions.append((shard.number, *row))
+        self._add("change_redemptions", columns(changed))
         waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]
         self._add("park", columns(parked_row(p, fresh[p.event.at]) for p in waiting if p.event.at not in parked_before))
         self._add("wait_otherwise", columns((p.arrival, p.wakes_on) for p in waiting if p.event.at in parked_before))

@@ -19,6 +19,10 @@ BY_KEY = {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan":
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 
+_BY_KEY = "set enable_seqscan = off"
+"""A writer asks for rows by their keys alone. A plan that was made while a table was nearly empty would read it whole
+until the next ANALYZE, and meanwhile it grows by thousands of rows a second."""
+
 CONNECT_SECONDS_MAX = 5
 """How long a reader waits for a connection: its caller waits with it."""
 IDLE_SECONDS_MAX = 300
@@ -40,6 +44,7 @@ async def connect(
     await _set_codecs(connection)
     if role is not None:
         await connection.execute(f"set role {role}")  # a constant of this module: no user text gets here
+        await connection.execute(_BY_KEY)
     return connection
 
 
@@ -77,6 +82,9 @@ async def _set_codecs(connection: Connection) -> None:
     )
     await connection.set_type_codec(
         "jsonb", schema="pg_catalog", format="binary", encoder=_encode_json, decoder=_decode_json
+    )
+    await connection.set_type_codec(
+        "json", schema="pg_catalog", format="binary", encoder=orjson.dumps, decoder=orjson.loads
     )
     await connection.set_type_codec(
         "uuid", schema="pg_catalog", format="binary", encoder=_encode_uuid, decoder=_decode_uuid

@@ -11,10 +11,10 @@ from redress.domain.entry import LotKey
 from redress.domain.event import ProgrammePublished
 from redress.domain.lot import Lot, LotStatus, reserved_lot
 from redress.domain.programme import Programme, Wave, WaveCount
+from redress.domain.seen import Seen
 from redress.domain.shard import Shard
 from redress.domain.terms import Terms
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import pack_seen, unpack_seen
 
 _COUNTS = tuple(WaveCount.__slots__)
 
@@ -29,7 +29,7 @@ def restore_programmes(shard: Shard, programmes: Iterable[Any], terms: Iterable[
         own = versions[row["code"]]
         first = next(iter(own.values()))
         shard.programmes[row["code"]] = Programme(
-            row["code"], own, reserved_lot(row["code"], first), seen=unpack_seen(row["seen"])
+            row["code"], own, reserved_lot(row["code"], first), seen=Seen(row["seen"])
         )
 
 
@@ -126,5 +126,5 @@ def terms_columns(terms: Iterable[Terms]) -> list[list[Any]]:
 
 def programme_columns(programmes: Iterable[Programme]) -> list[list[Any]]:
     """Columns for `put_programmes`."""
-    rows = [(p.code, pack_seen(p.seen.items())) for p in programmes]
+    rows = [(p.code, p.seen.packed) for p in programmes]
     return [list(column) for column in zip(*rows, strict=True)]

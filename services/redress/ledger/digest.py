@@ -40,7 +40,7 @@ def entry_bytes(entry: Entry, currency_of: Callable[[LotKey], str]) -> bytes:
             entry.cause.at.offset,
             entry.cause.fingerprint.hex(),
             entry.beneficiary,
-            entry.outcome,
+            entry.outcome.value,
             entry.reason,
             entry.occurred_at,
             entry.effective_at,
@@ -50,13 +50,11 @@ def entry_bytes(entry: Entry, currency_of: Callable[[LotKey], str]) -> bytes:
             entry.redemption,
             [
                 [
-                    line.posting.movement,
-                    line.posting.debit,
-                    line.posting.credit,
+                    *line.posting.names,
                     line.amount,
                     currency_of(line.lot),
                     *line.lot,
-                    line.shown_voucher,
+                    None if line.promised else line.voucher,
                     line.effective,
                     line.by_lot,
                 ]

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from redress.contracts.encode import to_wire
+from redress.contracts.encode import native
 from redress.contracts.registry import INPUTS
 from redress.domain.entry import Cause, Entry, Happening, Lapsed, Line, LotClosing, LotKey, Outcome, TimedOut
 from redress.domain.event import Coordinates, Granted, Issued, IssuedVoucher, Standing
@@ -122,8 +122,11 @@ def split_id(event_id: str) -> tuple[str | None, str | None]:
     return (event_id, None) if _UUID.fullmatch(event_id) else (None, event_id)
 
 
-def _detail(entry: Entry) -> dict[str, Any] | None:
-    """What the lines do not tell. An accepted grant of a member, and an accepted issue, are told by their lines."""
+def _detail(entry: Entry) -> Any:
+    """What the lines do not tell, for orjson to write.
+
+    An accepted grant of a member, and an accepted issue, are told by their lines.
+    """
     happening = entry.happening
     match happening:
         case Lapsed(lot):
@@ -133,7 +136,7 @@ def _detail(entry: Entry) -> dict[str, Any] | None:
         case Granted(standing=Standing.MEMBER) | Issued() if entry.outcome is Outcome.ACCEPTED:
             return None
         case _:
-            return to_wire(happening)[1]
+            return native(happening)
 
 
 def _happening(

@@ -26,6 +26,8 @@ class Numbering:
         self.lot_keys: dict[int, LotKey] = {}
         self.waves: dict[WaveKey, int] = {}
         self.wave_keys: dict[int, WaveKey] = {}
+        self.last_found = b""
+        """The packed number of the lot whose voucher was found last: a hint where to look first."""
 
     def add_lot(self, key: LotKey, number: int | None = None) -> None:
         """Give a lot its number; None: the next."""

@@ -8,11 +8,11 @@ from struct import Struct
 from typing import Final
 
 from redress.domain.accounts import POSTING_BY_CODE
-from redress.domain.beneficiary import VOUCHER_ACCOUNTS, Beneficiary, Grant, Voucher
+from redress.domain.beneficiary import VOUCHER_ACCOUNTS, Grant, GrantKey, Voucher
 from redress.domain.entry import Line
 from redress.domain.event import Standing
 from redress.domain.ids import UNKNOWN_WAVE, BeneficiaryId, Instant, VoucherId, voucher_id
-from redress.domain.seen import FINGERPRINT_BYTES, ID_BYTES, Seen
+from redress.domain.seen import FINGERPRINT_BYTES, ID_BYTES
 from redress.ledger.numbering import Numbering
 
 LINE: Final = Struct(">hBBi")
@@ -24,6 +24,8 @@ VOUCHER: Final = Struct(">hBBi12s")
 voucher whose whole amount stands in one account."""
 SPLIT_VOUCHER: Final = Struct(">hB3q9q")
 """lot, flags, version, last line, withdrawn amount, then one amount per account of `VOUCHER_ACCOUNTS`: 99 bytes."""
+LOT_BYTES: Final = 2
+"""Either begins with the number of its lot."""
 LAST_BITS: Final = 56
 MOVED_BYTES: Final = 12
 """Version and last line together."""
@@ -114,15 +116,67 @@ def _parts_of_lines(packed: bytes, effective_at: Instant) -> Iterable[tuple[int,
 
 def pack_vouchers(vouchers: Iterable[Voucher], numbering: Numbering) -> bytes:
     """All slots of a beneficiary: how many stand whole in one account, those by lot, then the others by lot."""
-    whole: list[bytes] = []
-    split: list[bytes] = []
+    slots: list[bytes] = []
+    whole = 0
     for voucher in sorted(vouchers, key=lambda voucher: numbering.lots[voucher.lot]):
-        packed = _pack_whole(voucher, numbering) if len(whole) < WHOLE_MAX else None
-        if packed is None:
-            split.append(_pack_split(voucher, numbering))
-        else:
-            whole.append(packed)
-    return bytes([len(whole)]) + b"".join(whole + split) if whole or split else b""
+        slot = pack_slot(voucher, numbering, may_be_whole=whole < WHOLE_MAX)
+        whole += len(slot) == VOUCHER.size
+        slots.append(slot)
+    return join_slots(slots)
+
+
+def join_slots(slots: list[bytes]) -> bytes:
+    """The row of slots that come by lot, WHOLE_MAX of them whole at most."""
+    whole = [slot for slot in slots if len(slot) == VOUCHER.size]
+    others = [slot for slot in slots if len(slot) != VOUCHER.size]
+    return bytes([len(whole)]) + b"".join(whole + others) if slots else b""
+
+
+def split_slots(packed: bytes) -> list[bytes]:
+    """The slots of a row, by lot."""
+    if not packed:
+        return []
+    split_at = 1 + packed[0] * VOUCHER.size
+    slots = [packed[at : at + VOUCHER.size] for at in range(1, split_at, VOUCHER.size)]
+    if split_at < len(packed):
+        slots += [packed[at : at + SPLIT_VOUCHER.size] for at in range(split_at, len(packed), SPLIT_VOUCHER.size)]
+        slots.sort()  # each begins with its lot
+    return slots
+
+
+def pack_slot(voucher: Voucher, numbering: Numbering, *, may_be_whole: bool = True) -> bytes:
+    """One slot."""
+    return (_pack_whole(voucher, numbering) if may_be_whole else None) or _pack_split(voucher, numbering)
+
+
+def lot_of(slot: bytes) -> int:
+    """The number of the lot that a slot is a piece of."""
+    return int.from_bytes(slot[:LOT_BYTES], "big", signed=True)
+
+
+def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Voucher:
+    """The voucher of a slot, given its id."""
+    if len(slot) == VOUCHER.size:
+        lot_no, flags, account, amount, both = VOUCHER.unpack(slot)
+        version, last = divmod(int.from_bytes(both, "big"), 1 << LAST_BITS)
+        withdrawn_amount, amounts = 0, dict.fromkeys(VOUCHER_ACCOUNTS, 0)
+        amounts[VOUCHER_ACCOUNTS[account]] = amount
+    else:
+        lot_no, flags, version, last, withdrawn_amount, *each = SPLIT_VOUCHER.unpack(slot)
+        amounts = dict(zip(VOUCHER_ACCOUNTS, each, strict=True))
+    return Voucher(
+        voucher,
+        numbering.lot_keys[lot_no],
+        amounts,
+        Instant(last),
+        version,
+        flags & ISSUED > 0,
+        flags & CLAIMED > 0,
+        flags & DECLINED > 0,
+        flags & REVOKED > 0,
+        flags & WITHDRAWN > 0,
+        withdrawn_amount,
+    )
 
 
 def moved(version: int, last: Instant) -> bytes:
@@ -164,40 +218,7 @@ def _voucher_flags(voucher: Voucher) -> int:
     )
 
 
-def unpack_vouchers(packed: bytes, person: Beneficiary, numbering: Numbering) -> None:
-    """Give the person the vouchers of its row, by lot."""
-    split_at = 1 + packed[0] * VOUCHER.size if packed else 0
-    unpacked: list[tuple[int, int, int, int, int, tuple[int, ...]]] = []
-    for lot_no, flags, account, amount, both in VOUCHER.iter_unpack(packed[1:split_at]):
-        version, last = divmod(int.from_bytes(both, "big"), 1 << LAST_BITS)
-        unpacked.append((lot_no, flags, version, last, 0, _in_account(account, amount)))
-    for lot_no, flags, version, last, withdrawn_amount, *amounts in SPLIT_VOUCHER.iter_unpack(packed[split_at:]):
-        unpacked.append((lot_no, flags, version, last, withdrawn_amount, tuple(amounts)))
-    if split_at < len(packed):
-        unpacked.sort()
-    for lot_no, flags, version, last, withdrawn_amount, amounts_of in unpacked:
-        lot = numbering.lot_keys[lot_no]
-        slot = voucher_id(lot.programme, lot.wave, person.id, lot.benefit)
-        person.vouchers[slot] = Voucher(
-            slot,
-            lot,
-            dict(zip(VOUCHER_ACCOUNTS, amounts_of, strict=True)),
-            Instant(last),
-            version,
-            bool(flags & ISSUED),
-            bool(flags & CLAIMED),
-            bool(flags & DECLINED),
-            bool(flags & REVOKED),
-            bool(flags & WITHDRAWN),
-            withdrawn_amount,
-        )
-
-
-def _in_account(place: int, amount: int) -> tuple[int, ...]:
-    return tuple(amount if place == each else 0 for each in range(len(VOUCHER_ACCOUNTS)))
-
-
-def pack_grants(person: Beneficiary, numbering: Numbering) -> bytes:
+def pack_grants(grants: Iterable[tuple[GrantKey, Grant]], numbering: Numbering) -> bytes:
     """All grants of a beneficiary."""
     return b"".join(
         GRANT.pack(
@@ -210,14 +231,14 @@ def pack_grants(person: Beneficiary, numbering: Numbering) -> bytes:
             g.due_seq or 0,
             g.due_at,
         )
-        for key, g in person.grants.items()
+        for key, g in grants
     )
 
 
-def unpack_grants(packed: bytes, person: Beneficiary, numbering: Numbering) -> None:
-    """Give the person the grants of its row."""
-    for wave_no, flags, due_seq, due_at in GRANT.iter_unpack(packed):
-        person.grants[numbering.wave_keys[wave_no]] = Grant(
+def unpack_grants(packed: bytes, numbering: Numbering) -> dict[GrantKey, Grant]:
+    """The inverse of `pack_grants`."""
+    return {
+        numbering.wave_keys[wave_no]: Grant(
             Standing.FORMER_MEMBER if flags & FORMER_MEMBER else Standing.MEMBER,
             bool(flags & REFUSED),
             bool(flags & ENROLLED),
@@ -226,16 +247,5 @@ def unpack_grants(packed: bytes, person: Beneficiary, numbering: Numbering) -> N
             due_seq or None,
             Instant(due_at),
         )
-
-
-def pack_seen(seen: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Identities with their fingerprints, oldest first."""
-    return b"".join(identity + fingerprint for identity, fingerprint in seen)
-
-
-def unpack_seen(packed: bytes) -> Seen:
-    """The inverse of `pack_seen`."""
-    return Seen(
-        (packed[at : at + ID_BYTES], packed[at + ID_BYTES : at + SEEN_BYTES])
-        for at in range(0, len(packed), SEEN_BYTES)
-    )
+        for wave_no, flags, due_seq, due_at in GRANT.iter_unpack(packed)
+    }

@@ -1,9 +1,10 @@
 """Beneficiaries and redemptions: rows of a shard to its state and back."""
 
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final
 
-from redress.contracts.instants import format_instant, parse_instant
 from redress.domain.beneficiary import (
     Beneficiary,
     Redemption,
@@ -14,35 +15,32 @@ from redress.domain.beneficiary import (
 )
 from redress.domain.entry import Outcome, Reason
 from redress.domain.event import Spend
-from redress.domain.ids import BeneficiaryId, OrderId, ProgrammeCode, RedemptionId, ServiceCode, VoucherId
+from redress.domain.ids import BeneficiaryId
+from redress.domain.seen import Seen
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import pack_grants, pack_seen, pack_vouchers, unpack_grants, unpack_seen, unpack_vouchers
+from redress.ledger.stored import StoredGrants, StoredVouchers, packed_grants, packed_vouchers
 
 SEEN_IN_ROW_MAX = 64
 """Events seen that a beneficiary's row keeps (12 bytes each); older ones move to `seen_spill`, so rows stay small."""
 
-_LINE_FIELDS = (
-    "held",
-    "redeemed",
-    "forfeited",
-    "exception",
-    "restored",
-    "forfeited_restored",
-    "cancelled",
-    "exception_reversed",
-    "stray",
-)
+_amounts_of: Final = attrgetter(*(field.name for field in fields(RedemptionLine)))
+"""A line of a redemption as it is stored, its voucher apart."""
+_STATUSES: Final = {status.value: status for status in RedemptionStatus}
+_OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
+_REASONS: Final = {reason.value: reason for reason in Reason}
 
 
 def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
     """A beneficiary without redemptions and parked events: those have rows of their own."""
-    person = Beneficiary(BeneficiaryId(row["beneficiary"]), last_seq=row["last_seq"] or None)
-    unpack_grants(row["grants"], person, numbering)
-    unpack_vouchers(row["vouchers"], person, numbering)
-    person.seen = unpack_seen(row["seen"])
-    for programme, voucher, last in row["strays"] or ():
-        person.strays[ProgrammeCode(programme), VoucherId(voucher)] = last
-    return person
+    owner = BeneficiaryId(row["beneficiary"])
+    return Beneficiary(
+        owner,
+        StoredGrants(row["grants"], numbering),
+        StoredVouchers(row["vouchers"], owner, numbering),
+        strays={(programme, voucher): last for programme, voucher, last in row["strays"] or ()},
+        seen=Seen(row["seen"]),
+        last_seq=row["last_seq"] or None,
+    )
 
 
 STATE_COLUMNS = ("shard", "beneficiary", "last_seq", "spilled", "grants", "vouchers", "seen", "strays")
@@ -54,36 +52,45 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
         person.id,
         person.last_seq or 0,
         spilled,
-        pack_grants(person, numbering),
-        pack_vouchers(person.vouchers.values(), numbering),
-        pack_seen(person.seen.items()),
-        # A tuple, as for lines below: in an array of jsonb asyncpg takes a list for one more dimension.
+        packed_grants(person.grants, numbering),
+        packed_vouchers(person.vouchers, numbering),
+        person.seen.packed,
+        # A tuple: in an array of jsonb asyncpg takes a list for one more dimension.
         tuple([programme, voucher, last] for (programme, voucher), last in person.strays.items()) or None,
     )
 
 
-def restore_redemption(row: Any) -> tuple[RedemptionKey, Redemption]:
-    """A redemption with its key."""
-    key = ProgrammeCode(row["programme"]), RedemptionId(row["redemption"])
-    return key, Redemption(
-        RedemptionStatus(row["status"]),
+def restore_redemption(row: Any) -> Redemption:
+    """A redemption, without its key."""
+    return Redemption(
+        _STATUSES[row["status"]],
         _restore_request(row["request"]),
         row["order"],
         row["service"],
         row["expires_at"],
-        {
-            VoucherId(voucher): RedemptionLine(**dict(zip(_LINE_FIELDS, parts, strict=True)))
-            for voucher, *parts in row["lines"]
-        },
+        {voucher: RedemptionLine(*amounts) for voucher, *amounts in row["lines"]},
     )
+
+
+REDEMPTION_COLUMNS: Final = (
+    "beneficiary",
+    "programme",
+    "redemption",
+    "status",
+    "order",
+    "service",
+    "expires_at",
+    "lines",
+    "seq",
+    "request",
+)
+REDEMPTION_CHANGES: Final = len(REDEMPTION_COLUMNS) - 1
+"""So many of them, from the first on, are given to `change_redemptions`: what was asked at first never changes."""
 
 
 def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[Any, ...]:
-    """A row for `put_redemptions`."""
+    """A row of redemptions, in order of `REDEMPTION_COLUMNS`."""
     redemption = person.redemptions[key]
-    lines = tuple(
-        [voucher, *(getattr(line, name) for name in _LINE_FIELDS)] for voucher, line in redemption.lines.items()
-    )
     return (
         person.id,
         *key,
@@ -91,9 +98,9 @@ def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[A
         redemption.order,
         redemption.service,
         redemption.expires_at,
-        _request_json(redemption.request),
-        lines,
+        tuple((voucher, *_amounts_of(line)) for voucher, line in redemption.lines.items()),
         seq,
+        _request_json(redemption.request),
     )
 
 
@@ -102,27 +109,28 @@ def columns(rows: Iterable[tuple[Any, ...]]) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _request_json(request: Request | None) -> dict[str, Any] | None:
+def _request_json(request: Request | None) -> tuple[Any, ...] | None:
     if request is None:
         return None
-    return {
-        "order": request.order,
-        "service": request.service,
-        "lines": [[spend.voucher, spend.amount] for spend in request.lines],
-        "time": format_instant(request.time),
-        "outcome": request.outcome,
-        "reason": request.reason,
-    }
+    return (
+        request.order,
+        request.service,
+        request.time,
+        request.outcome,
+        request.reason,
+        tuple((spend.voucher, spend.amount) for spend in request.lines),
+    )
 
 
-def _restore_request(stored: dict[str, Any] | None) -> Request | None:
+def _restore_request(stored: list[Any] | None) -> Request | None:
     if stored is None:
         return None
+    order, service, time, outcome, reason, lines = stored
     return Request(
-        OrderId(stored["order"]),
-        ServiceCode(stored["service"]),
-        tuple(Spend(VoucherId(voucher), amount) for voucher, amount in stored["lines"]),
-        parse_instant(stored["time"]),
-        Outcome(stored["outcome"]),
-        Reason(stored["reason"]) if stored["reason"] else None,
+        order,
+        service,
+        tuple(Spend(voucher, amount) for voucher, amount in lines),
+        time,
+        _OUTCOMES[outcome],
+        _REASONS[reason] if reason else None,
     )

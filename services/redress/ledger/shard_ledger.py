@@ -11,10 +11,22 @@ from typing import Any
 
 from redress.contracts.decode import Rejected, decode
 from redress.domain.alike import book
-from redress.domain.beneficiary import Parked, RedemptionStatus
-from redress.domain.event import Control, Coordinates, Event, Granted, Issued, Topic
-from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant
-from redress.domain.seen import Seen, identity
+from redress.domain.beneficiary import Parked, RedemptionKey, RedemptionStatus
+from redress.domain.event import (
+    Captured,
+    Control,
+    Coordinates,
+    Event,
+    Granted,
+    Issued,
+    Recorded,
+    Released,
+    Requested,
+    Reversed,
+    Topic,
+)
+from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant, OrderId, ProgrammeCode, RedemptionId
+from redress.domain.seen import identity
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
 from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker
@@ -28,11 +40,23 @@ from redress.ledger.entry_rows import COLUMNS
 from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import SEEN_IN_ROW_MAX, STATE_COLUMNS, columns, restore_person, restore_redemption
+from redress.ledger.person_rows import (
+    REDEMPTION_COLUMNS,
+    SEEN_IN_ROW_MAX,
+    STATE_COLUMNS,
+    columns,
+    restore_person,
+    restore_redemption,
+)
 from redress.ledger.queries import query
 
 Checkpoint = Callable[[str], None]
 """Called with the name of each point of a batch's life: where tests let a worker die."""
+
+OfRedemption = tuple[BeneficiaryId, ProgrammeCode, RedemptionId]
+OfOrder = tuple[BeneficiaryId, ProgrammeCode, OrderId]
+NAMING = (Requested, Captured, Released, Recorded, Reversed)
+"""Events that name a redemption."""
 
 APPEND_SECONDS_MAX = 60
 """How long a transaction may take before its connection is given up: a hundred times what a full batch takes."""
@@ -89,6 +113,7 @@ class ShardLedger:
         self._parked_raw: dict[Coordinates, RawRecord] = {}
         self._known: set[BeneficiaryId] = set()
         self._rows: dict[BeneficiaryId, Any] = {}
+        self._redemptions_before: set[tuple[BeneficiaryId, RedemptionKey]] = set()
         self._alike = AlikeTaker(self.shard, self.numbering)
 
     async def open(self, epoch: int) -> None:
@@ -118,11 +143,12 @@ class ShardLedger:
     async def load_people(
         self,
         beneficiaries: Iterable[BeneficiaryId],
-        redemptions: Iterable[str],
-        events: Iterable[Event],
+        redemptions: Set[OfRedemption] = frozenset(),
+        orders: Set[OfOrder] = frozenset(),
+        events: Iterable[Event] = (),
         plain: Set[BeneficiaryId] = frozenset(),
     ) -> None:
-        """Bring these people's state in: what events naming these redemptions, with the identities of these, can meet.
+        """Bring these people's state in: what these events meet, which name these redemptions and orders.
 
         `plain`: people whose one event is a grant or an issue; their rows are opened only by `open_row`.
         """
@@ -136,17 +162,12 @@ class ShardLedger:
             self._rows[beneficiary] = row
             if beneficiary not in plain or row["spilled"]:
                 self.open_row(beneficiary)
-        if not known:
-            return
-        await self._load_spilled(events)
-        named = set(redemptions) | await self._load_parked(known)
-        opened = [beneficiary for beneficiary in known if beneficiary not in self._rows]
-        for row in await self._connection.fetch(query("load_redemptions"), shard.number, opened, sorted(named)):
-            key, redemption = restore_redemption(row)
-            person = shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
-            person.redemptions[key] = redemption
-            if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
-                shard.deadlines.append((redemption.expires_at, person.id, *key))
+        named = set(redemptions)
+        if known:
+            await self._load_spilled(events)
+            named |= await self._load_parked(known)
+        await self._load_redemptions(query("load_redemptions"), named)
+        await self._load_redemptions(query("load_orders"), orders)
         shard.deadlines.sort()  # a sorted list is a heap
 
     def open_row(self, beneficiary: BeneficiaryId) -> None:
@@ -172,12 +193,12 @@ class ShardLedger:
         ended = Instant(now - self.shard.parking_seconds * SECOND)
         parked = await self._connection.fetch(query("due_parked"), number, ended, limit)
         people = {BeneficiaryId(row["beneficiary"]) for row in (*holds, *parked)}
-        await self.load_people(people, (), ())
+        await self.load_people(people, {(row["beneficiary"], row["programme"], row["redemption"]) for row in holds})
 
     async def load_woken(self, wakes_on: str, limit: int) -> int:
         """Bring in the people of the first `limit` events parked for a wave or programme; how many events there are."""
         found = await self._connection.fetch(query("woken"), self.shard.number, wakes_on, limit)
-        await self.load_people({BeneficiaryId(row["beneficiary"]) for row in found}, (), ())
+        await self.load_people({BeneficiaryId(row["beneficiary"]) for row in found})
         return len(found)
 
     async def waited_for(self) -> list[str]:
@@ -249,8 +270,8 @@ class ShardLedger:
         await self._number_sources(
             {entry.cause.source for entry in results.entries} | {taken.alike.event.source for taken in alike}
         )
-        people = touched(self.shard, results, alike).people
-        moved_out = [m for p in people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
+        found = touched(self.shard, results, alike)
+        moved_out = [m for p in found.people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
         for person, _, _ in moved_out:
             self._spilled[person] = self._spilled.get(person, 0) + 1
         return BatchRows(
@@ -258,6 +279,7 @@ class ShardLedger:
             self.numbering,
             self.head.batch + 1,
             results,
+            found,
             alike,
             sources=self._sources,
             known=self._known,
@@ -266,6 +288,7 @@ class ShardLedger:
             rejected=rejected,
             fresh=raw() if results.parked or results.dead_letters else {},
             parked_before=self._parked_raw,
+            redemptions_before=self._redemptions_before,
         )
 
     async def _write(self, position: Position, work: BatchRows, logged: LoggedBatch | None) -> None:
@@ -298,6 +321,13 @@ class ShardLedger:
             )
         if work.alike_states:
             await self._copy("state", STATE, work.alike_states)
+        if work.new_redemptions:
+            await self._connection.copy_records_to_table(
+                "redemption",
+                schema_name="redress",
+                columns=("shard", *REDEMPTION_COLUMNS),
+                records=work.new_redemptions,
+            )
         self._reached("copied")
         for name, parameters in work.statements:
             await self._connection.execute(query(name), head.shard, *parameters)
@@ -373,9 +403,23 @@ class ShardLedger:
         found = await self._connection.fetch(query("load_spilled"), self.shard.number, *columns(asked))
         for row in found:
             person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
-            person.seen = Seen({row["identity"]: row["fingerprint"], **person.seen})
+            person.seen.put_first([(row["identity"], row["fingerprint"])])
 
-    async def _load_parked(self, people: list[BeneficiaryId]) -> set[str]:
+    async def _load_redemptions(self, statement: str, asked: Set[OfRedemption] | Set[OfOrder]) -> None:
+        """Bring in those that are there and not in memory yet; their people are."""
+        if not asked:
+            return
+        for row in await self._connection.fetch(statement, self.shard.number, *columns(sorted(asked))):
+            person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
+            key = ProgrammeCode(row["programme"]), RedemptionId(row["redemption"])
+            if key in person.redemptions:
+                continue
+            redemption = person.redemptions[key] = restore_redemption(row)
+            self._redemptions_before.add((person.id, key))
+            if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
+                self.shard.deadlines.append((redemption.expires_at, person.id, *key))
+
+    async def _load_parked(self, people: list[BeneficiaryId]) -> set[OfRedemption]:
         """Bring in what these people have parked; the redemptions it names, as it may be decided in this batch."""
         found = await self._connection.fetch(query("load_parked"), self.shard.number, people)
         for row in found:
@@ -385,8 +429,8 @@ class ShardLedger:
             self.shard.parked[parked.arrival] = parked
             self._parked_raw[parked.event.at] = RawRecord(row["key"], row["value"])
         self.shard.parked = dict(sorted(self.shard.parked.items()))
-        named = (getattr(p.event.data, "redemption", None) for p in self.shard.parked.values())
-        return {redemption for redemption in named if redemption is not None}
+        waiting = (parked.event.data for parked in self.shard.parked.values())
+        return {(data.beneficiary, data.programme, data.redemption) for data in waiting if isinstance(data, NAMING)}
 
     def _restore_parked(self, row: Any) -> Parked:
         topic = Topic(row["topic"])
@@ -404,5 +448,6 @@ class ShardLedger:
         self._spilled.clear()
         self._parked_raw.clear()
         self._known.clear()
+        self._redemptions_before.clear()
         self._rows.clear()
         self._alike = AlikeTaker(self.shard, self.numbering)

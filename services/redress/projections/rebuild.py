@@ -21,7 +21,6 @@ from redress.ledger.control_rows import lot_columns, programme_columns, terms_co
 from redress.ledger.entry_rows import from_row
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import unpack_seen
 from redress.ledger.person_rows import redemption_row, state_row
 from redress.ledger.queries import query
 from redress.projections.checks import BROKEN, PACKAGE
@@ -152,7 +151,7 @@ async def _live_people(connection: Connection, number: int) -> tuple[dict[Any, A
     seen: dict[Any, Any] = {}
     async for row in connection.cursor(query("live_state", PACKAGE), number, prefetch=PREFETCH_ROWS):
         person = row["beneficiary"]
-        seen[person] = dict(unpack_seen(row["seen"]))
+        seen[person] = dict(Seen(row["seen"]))
         if row["last_seq"] or row["grants"] or row["vouchers"] or row["strays"]:
             states[person] = _state(tuple(row))
     for row in await connection.fetch(query("live_spill", PACKAGE), number):

@@ -117,17 +117,15 @@ on conflict do nothing;
 delete from redress.seen_spill
 where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
 
--- put_redemptions: redemptions touched by the batch, by key
-insert into redress.redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at,
-                                request, lines, seq)
+-- change_redemptions: redemptions that were there before the batch, by key; what was asked at first never changes
+insert into redress.redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq)
 select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
-                         $9::jsonb[], $10::jsonb[], $11::bigint[])
+                         $9::json[], $10::bigint[])
 on conflict (shard, beneficiary, programme, redemption) do update
 set status = excluded.status,
     "order" = excluded."order",
     service = excluded.service,
     expires_at = excluded.expires_at,
-    request = excluded.request,
     lines = excluded.lines,
     seq = excluded.seq;
 

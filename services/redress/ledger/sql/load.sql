@@ -40,12 +40,32 @@ select beneficiary, identity, fingerprint
 from redress.seen_spill
 where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
 
--- load_redemptions: of these beneficiaries, those named in the batch and those that may count for an order
-select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines, r.seq
-from redress.redemption as r
-where r.shard = $1
-  and r.beneficiary = any($2::uuid[])
-  and (r.status in ('held', 'settled') or r.redemption = any($3::text[]));
+-- load_redemptions: these redemptions, sought one by one by their key, however full the table was when this was planned
+select found.*
+from unnest($2::uuid[], $3::text[], $4::text[]) as named (beneficiary, programme, redemption)
+cross join lateral (
+    select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+    from redress.redemption as r
+    where r.shard = $1
+      and r.beneficiary = named.beneficiary
+      and r.programme = named.programme
+      and r.redemption = named.redemption
+    offset 0
+) as found;
+
+-- load_orders: redemptions that count for these orders of beneficiaries, sought in the same way
+select found.*
+from unnest($2::uuid[], $3::text[], $4::text[]) as asked (beneficiary, programme, "order")
+cross join lateral (
+    select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
+    from redress.redemption as r
+    where r.shard = $1
+      and r.beneficiary = asked.beneficiary
+      and r.programme = asked.programme
+      and r."order" = asked."order"
+      and r.status in ('held', 'settled')
+    offset 0
+) as found;
 
 -- load_parked: what these beneficiaries have parked, in order of arrival
 select arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on

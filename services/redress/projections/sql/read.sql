@@ -28,7 +28,7 @@ select beneficiary, identity, fingerprint from redress.seen_spill where shard = 
 select arrival, beneficiary, topic, record_offset, key, value from redress.parked where shard = $1 order by arrival;
 
 -- live_redemption: redemptions of a shard
-select beneficiary, programme, redemption, status, "order", service, expires_at, request, lines, seq
+select beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq, request
 from redress.redemption
 where shard = $1;
 

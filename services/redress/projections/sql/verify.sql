@@ -374,7 +374,7 @@ select jsonb_build_object('instants', (select count(*) from of_lots)) as figures
 with reserved as (
     select r.shard, r.beneficiary, (l.line ->> 0)::uuid as voucher, sum((l.line ->> 1)::bigint) as held
     from redress.redemption as r
-    cross join lateral jsonb_array_elements(r.lines) as l (line)
+    cross join lateral json_array_elements(r.lines) as l (line)
     where (l.line ->> 1)::bigint <> 0
     group by 1, 2, 3
 ),
@@ -395,7 +395,7 @@ wrong as (
                   coalesce(h.held, 0))
     from redress.redemption
     cross join lateral (
-        select sum((l.line ->> 1)::bigint) as held from jsonb_array_elements(lines) as l (line)
+        select sum((l.line ->> 1)::bigint) as held from json_array_elements(lines) as l (line)
     ) as h
     where (status = 'held') <> (coalesce(h.held, 0) > 0)
 )

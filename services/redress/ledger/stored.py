@@ -1,0 +1,130 @@
+"""A person's vouchers and grants as their row has them: opened when the rules ask, and put back as they came if not.
+
+Most events are about one voucher of several, and about no grant. A row is read and written again whole with each, so
+what nobody looked at is never made into values.
+"""
+
+from collections.abc import Iterable
+
+from redress.domain.beneficiary import Grant, GrantKey, Grants, Voucher, Vouchers
+from redress.domain.ids import BeneficiaryId, VoucherId, voucher_id
+from redress.ledger.numbering import Numbering
+from redress.ledger.packing import (
+    LOT_BYTES,
+    WHOLE_MAX,
+    join_slots,
+    lot_of,
+    pack_grants,
+    pack_slot,
+    pack_vouchers,
+    split_slots,
+    unpack_grants,
+    unpack_slot,
+)
+
+
+class StoredVouchers:
+    """The vouchers of a row, by lot; new ones come after."""
+
+    __slots__ = ("_numbering", "_opened", "_owner", "_slots")
+
+    def __init__(self, packed: bytes, owner: BeneficiaryId, numbering: Numbering) -> None:
+        self._slots: list[bytes | Voucher] = list(split_slots(packed))
+        self._opened: dict[VoucherId, Voucher] = {}
+        self._owner = owner
+        self._numbering = numbering
+
+    def get(self, voucher: VoucherId) -> Voucher | None:
+        """The voucher of this id, if there is one."""
+        return self._opened.get(voucher) or self._find(voucher)
+
+    def values(self) -> Iterable[Voucher]:
+        """All of them."""
+        return [self._open(at, slot) for at, slot in enumerate(self._slots)]
+
+    def packed(self) -> bytes:
+        """The row's bytes as they are now."""
+        if len(self._slots) > WHOLE_MAX:
+            return pack_vouchers(self.values(), self._numbering)
+        slots = [pack_slot(slot, self._numbering) if isinstance(slot, Voucher) else slot for slot in self._slots]
+        slots.sort()  # each begins with its lot
+        return join_slots(slots)
+
+    def __getitem__(self, voucher: VoucherId) -> Voucher:
+        found = self.get(voucher)
+        if found is None:
+            raise KeyError(voucher)
+        return found
+
+    def __setitem__(self, voucher: VoucherId, new: Voucher) -> None:
+        if self.get(voucher) is not None:
+            raise ValueError(f"voucher {voucher} is there already")
+        self._slots.append(new)
+        self._opened[voucher] = new
+
+    def _find(self, voucher: VoucherId) -> Voucher | None:
+        """The unopened one of this id. An id costs a hash, so the lot that the last one was of is tried first."""
+        last = self._numbering.last_found
+        for is_likely in (True, False):
+            for at, slot in enumerate(self._slots):
+                if isinstance(slot, bytes) and slot.startswith(last) is is_likely and self._id_of(slot) == voucher:
+                    self._numbering.last_found = slot[:LOT_BYTES]
+                    return self._open(at, slot)
+        return None
+
+    def _open(self, at: int, slot: bytes | Voucher) -> Voucher:
+        if isinstance(slot, Voucher):
+            return slot
+        voucher = self._slots[at] = unpack_slot(slot, self._id_of(slot), self._numbering)
+        self._opened[voucher.id] = voucher
+        return voucher
+
+    def _id_of(self, slot: bytes) -> VoucherId:
+        lot = self._numbering.lot_keys[lot_of(slot)]
+        return voucher_id(lot.programme, lot.wave, self._owner, lot.benefit)
+
+
+class StoredGrants:
+    """The grants of a row."""
+
+    __slots__ = ("_numbering", "_opened", "_packed")
+
+    def __init__(self, packed: bytes, numbering: Numbering) -> None:
+        self._packed = packed
+        self._opened: dict[GrantKey, Grant] | None = None
+        self._numbering = numbering
+
+    def get(self, key: GrantKey) -> Grant | None:
+        """The grant in this wave, if there is one."""
+        return self._all().get(key)
+
+    def items(self) -> Iterable[tuple[GrantKey, Grant]]:
+        """All of them, by wave."""
+        return self._all().items()
+
+    def packed(self) -> bytes:
+        """The row's bytes as they are now."""
+        return self._packed if self._opened is None else pack_grants(self._opened.items(), self._numbering)
+
+    def __getitem__(self, key: GrantKey) -> Grant:
+        return self._all()[key]
+
+    def __setitem__(self, key: GrantKey, new: Grant) -> None:
+        self._all()[key] = new
+
+    def _all(self) -> dict[GrantKey, Grant]:
+        if self._opened is None:
+            self._opened = unpack_grants(self._packed, self._numbering)
+        return self._opened
+
+
+def packed_vouchers(vouchers: Vouchers, numbering: Numbering) -> bytes:
+    """For the row of a person, whether it came from one or is new."""
+    if isinstance(vouchers, StoredVouchers):
+        return vouchers.packed()
+    return pack_vouchers(vouchers.values(), numbering)
+
+
+def packed_grants(grants: Grants, numbering: Numbering) -> bytes:
+    """The same for grants."""
+    return grants.packed() if isinstance(grants, StoredGrants) else pack_grants(grants.items(), numbering)
