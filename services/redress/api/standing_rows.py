@@ -14,6 +14,7 @@ from redress.api.reader import Reader
 PEOPLE_MAX: Final = 500
 """People of one question; those who are left are in the next."""
 QUESTION_SECONDS_MAX: Final = 4.0
+"""How long the question may take: less than a connection of the pool, so that the caller hears why."""
 
 Key = tuple[int, str]
 """Shard and beneficiary."""

@@ -53,14 +53,11 @@ class Booking:
         if amount == 0:
             return
         lot = self._shard.lot(voucher.lot)
-        if lot.status is LotStatus.OPEN:
-            self._write(posting, lot, voucher, amount, max(self.x, voucher.last, lot.reopened_at), promised)
-            return
-        if posting.debit in LAPSABLE:
+        if not lot.is_open and posting.debit in LAPSABLE:
             reversal = REOPENING[lot.status][posting.debit]
             self._write(reversal, lot, voucher, amount, max(lot.booked_at, voucher.last), promised, by_lot=True)
         self._write(posting, lot, voucher, amount, max(self.x, voucher.last, lot.reopened_at), promised)
-        if posting.credit in LAPSABLE:
+        if not lot.is_open and posting.credit in LAPSABLE:
             closing = CLOSING[lot.status][posting.credit]
             self._write(closing, lot, voucher, amount, max(voucher.last, lot.booked_at), promised, by_lot=True)
 

@@ -34,8 +34,11 @@ GRANT: Final = Struct(">hBqq")
 WHOLE_MAX: Final = 255
 """Whole vouchers of a row: their number is one byte. Any more are kept as the others are."""
 INT4_MAX: Final = 2**31 - 1
+"""Minor units that four bytes hold: the amount of a narrow line or whole voucher."""
 VERSION_MAX: Final = 2**40 - 1
+"""Entries of a shard that five bytes number: more than all people of the world could cause."""
 LAST_MAX: Final = 2**55 - 1
+"""Microseconds since 1970 that seven bytes hold, with room for a sign: the year 3111."""
 SEEN_BYTES: Final = ID_BYTES + FINGERPRINT_BYTES
 
 HAS_VOUCHER, BY_LOT, PROMISED, STRAY = 1, 2, 4, 8
