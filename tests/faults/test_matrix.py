@@ -92,14 +92,14 @@ async def _faulty_worker(ledger: RunningLedger, point: str, hit: int, fault: Fau
         elif fault is Fault.STOP:
             await stopped(process)
         else:
-            await ledger.settled()  # it goes on by itself
+            await ledger.settled(FAULT_SECONDS_MAX)  # it goes on by itself
         yield
         if fault is Fault.STOP:
             # Another one takes over; then this one wakes up, is refused, and goes on as any other.
             other = ledger.start_worker()
-            await ledger.settled()
+            await ledger.settled(FAULT_SECONDS_MAX)
             process.send_signal(signal.SIGCONT)
-            await ledger.settled()
+            await ledger.settled(FAULT_SECONDS_MAX)
             await other.stop()
             ledger.workers.remove(other)
         if process.poll() is None:
@@ -117,7 +117,7 @@ async def stopped(process: "subprocess.Popen[bytes]") -> None:
 
 
 async def _assert_sound(ledger: RunningLedger, database: str) -> None:
-    await ledger.settled()
+    await ledger.settled(FAULT_SECONDS_MAX)
     await relayed(ledger)
     await assert_agrees(ledger)
     await assert_published(ledger)
