@@ -1,5 +1,6 @@
 """What all commands have in common, of the whole tree of them."""
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import typer
 
 from redress.cli.main import app
+from redress.cli.start import start
 
 
 def commands(command: Any, *names: str) -> Iterator[tuple[str, Any]]:
@@ -27,3 +29,23 @@ def test_a_command_takes_json_and_says_how_it_is_used(name: str) -> None:
     assert "--json" in [option for parameter in command.params for option in parameter.opts]
     assert f"redress {name}" in f"{command.epilog} {command.help}"
     assert all(getattr(parameter, "help", None) for parameter in command.params)
+
+
+class CtrlC:
+    """Comes while the commands are loaded."""
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name == "redress.cli.main":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_no_stack_trace(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delitem(sys.modules, "redress.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [CtrlC(), *sys.meta_path])
+
+    with pytest.raises(SystemExit) as ended:
+        start()
+
+    assert (ended.value.code, capsys.readouterr().err) == (130, "redress: interrupted\n")

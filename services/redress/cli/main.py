@@ -22,6 +22,7 @@ from redress.cli.output import NotFoundError, WrongUseError
 from redress.cli.people import beneficiary_command, redemption_command, voucher_command
 from redress.cli.publish import publish_command
 from redress.cli.recover import recover_command
+from redress.cli.start import EXIT_INTERRUPTED
 from redress.cli.status import status_command
 from redress.cli.verify import verify_command
 from redress.ledger.migrate import IdentityError
@@ -35,7 +36,6 @@ from redress.runtime.wiring import NotMigratedError
 
 EXIT_FOUND = 1
 EXIT_WRONG_USE_OR_UNREACHABLE = 2
-EXIT_INTERRUPTED = 130
 
 # Errors a user can do something about: one clear line (a server's log may follow), never a stack trace.
 EXPECTED: tuple[type[Exception], ...] = (
