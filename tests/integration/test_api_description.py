@@ -31,7 +31,8 @@ checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "403", "404",
 """
 COMMAND: Final = (
     *("run", "--checks", "all", "--max-examples", str(EXAMPLES), "--phases", "examples,coverage,fuzzing,stateful"),
-    *("--seed", "1", "--generation-database", "none", "--no-color", "--exclude-path", "/metrics"),
+    *("--seed", "1", "--request-timeout", "60", "--generation-database", "none", "--no-color"),
+    *("--exclude-path", "/metrics"),
 )
 
 

@@ -27,7 +27,7 @@ from redress.relay.events import MARKER, Outgoing
 from redress.relay.group import Group, GroupReader
 from redress.relay.re_emission import LOOK_SECONDS, ReEmission
 
-OPEN_SECONDS = 0.1
+OPEN_SECONDS = 0.25
 """How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
 markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
 HINT_SECONDS = 5
@@ -112,17 +112,37 @@ class Relay:
                     await _rung(appended, LOOK_SECONDS)
                 continue
             async with producer.transaction():
-                until = time.monotonic() + OPEN_SECONDS
-                while group is not None:
-                    self._reached("relay_read")
-                    offset = await self._send(producer, group.outgoing)
-                    published = group.last_batch
-                    group = await _group_before(until, reader, published, appended)
+                published, offset = await self._send_groups(producer, reader, group, appended)
             self._reached("relay_committed")
             if time.monotonic() - hinted_at >= HINT_SECONDS:
                 hinted_at = time.monotonic()
                 await connection.execute(query("move_relay_hint"), shard, published, offset)
                 self._reached("relay_hinted")
+
+    async def _send_groups(
+        self, producer: AIOKafkaProducer, reader: GroupReader, group: Group | None, appended: asyncio.Event
+    ) -> tuple[int, int]:
+        """Send this group and those of the next moment, each while the one after it is read.
+
+        The last batch that was sent, and the offset of its marker.
+        """
+        until = time.monotonic() + OPEN_SECONDS
+        published, offset = 0, 0
+        sending: asyncio.Task[int] | None = None
+        try:
+            while group is not None:
+                self._reached("relay_read")
+                if sending is not None:
+                    await sending
+                sending = asyncio.create_task(self._send(producer, group.outgoing))
+                published = group.last_batch
+                group = await _group_before(until, reader, published, appended)
+            if sending is not None:
+                offset = await sending
+        finally:
+            if sending is not None:
+                sending.cancel()
+        return published, offset
 
     async def _re_emit(self, re_emission: ReEmission, published: int, producer: AIOKafkaProducer) -> bool:
         """Publish a group of balances again; whether somebody had asked, and it was this shard's turn."""
