@@ -1,0 +1,502 @@
+-- settings: of a connection that rebuilds. Scratch tables have no statistics, and every join is one of whole sets: hashes only
+set temp_buffers = '64MB';
+set work_mem = '64MB';
+set max_parallel_workers_per_gather = 0;
+set enable_nestloop = off;
+set enable_mergejoin = off;
+set plan_cache_mode = force_custom_plan;
+
+-- make_scratch: tables of this connection alone, empty after each transaction, that hold one shard as its journal tells it
+create temp table published (seq bigint, programme text, version integer, ttl_seconds bigint) on commit delete rows;
+create temp table opened_wave (no smallint, seq bigint, programme text, wave text, opened jsonb, terms jsonb) on commit delete rows;
+create temp table opened_lot (no smallint, seq bigint, wave_no smallint, programme text, wave text, benefit text,
+    service text, amount bigint, currency text, timezone text, terms_version integer, valid_from timestamptz,
+    valid_until timestamptz) on commit delete rows;
+create temp table line_sum (lot smallint, posting smallint, batch bigint, minute bigint, amount bigint, lines bigint,
+    last_us bigint) on commit delete rows;
+create temp table standing (beneficiary uuid, wave smallint, first bigint, former_member boolean, refused boolean,
+    enrolled boolean, withdrawn boolean, issued boolean, due_seq bigint, due_us bigint, withdrawn_seq bigint,
+    turned_seq bigint) on commit delete rows;
+create temp table slot (beneficiary uuid, lot smallint, first bigint, version bigint, last_us bigint, issued boolean,
+    claimed boolean, entitlement bigint, unclaimed bigint, available bigint, held bigint, redeemed bigint,
+    forfeited bigint, cancelled bigint, declined bigint, revoked bigint) on commit delete rows;
+create temp table marked (beneficiary uuid, lot smallint, declined boolean, revoked boolean, seq bigint) on commit delete rows;
+create temp table withdrawal (beneficiary uuid, lot smallint, amount bigint) on commit delete rows;
+create temp table stray_line (seq bigint, line integer, beneficiary uuid, programme text, voucher uuid, effective_us bigint)
+    on commit delete rows;
+create temp table parked_seen (beneficiary uuid, arrival bigint, seen bytea) on commit delete rows;
+create temp table person (beneficiary uuid, last_seq bigint, seen bytea) on commit delete rows;
+create temp table posting_weight as
+    select p.code as posting, by_lot, p.credit = 'available' as gives_available,
+           a.entitlement, a.unclaimed, a.available, a.held, a.redeemed, a.forfeited, a.cancelled, a.declined, a.revoked
+    from redress.posting as p
+    cross join (values (false), (true)) as b (by_lot)
+    cross join lateral (
+        select (not by_lot and p.movement not in ('exception', 'exception_reversed'))::integer as counts
+    ) as c
+    cross join lateral (
+        select sum(sign * counts) filter (where account = 'entitlement') as entitlement,
+               sum(sign * counts) filter (where account = 'unclaimed') as unclaimed,
+               sum(sign * counts) filter (where account = 'available') as available,
+               sum(sign * counts) filter (where account = 'held') as held,
+               sum(sign * counts) filter (where account = 'redemption_clearing') as redeemed,
+               sum(sign * counts) filter (where account = 'breakage_forfeited') as forfeited,
+               sum(sign * counts) filter (where account = 'breakage_cancelled') as cancelled,
+               sum(sign * counts) filter (where account = 'declined') as declined,
+               sum(sign * counts) filter (where account = 'revoked') as revoked
+        from (values (p.debit, -1), (p.credit, 1)) as side (account, sign)
+    ) as a;
+update posting_weight
+set entitlement = coalesce(entitlement, 0), unclaimed = coalesce(unclaimed, 0), available = coalesce(available, 0),
+    held = coalesce(held, 0), redeemed = coalesce(redeemed, 0), forfeited = coalesce(forfeited, 0),
+    cancelled = coalesce(cancelled, 0), declined = coalesce(declined, 0), revoked = coalesce(revoked, 0);
+analyze posting_weight;
+create temp table rebuilt_terms (like redress.terms) on commit delete rows;
+create temp table rebuilt_programme (like redress.programme) on commit delete rows;
+create temp table rebuilt_wave (like redress.wave) on commit delete rows;
+create temp table rebuilt_lot (like redress.lot) on commit delete rows;
+create temp table rebuilt_state (like redress.state) on commit delete rows;
+create temp table rebuilt_seen_spill (like redress.seen_spill) on commit delete rows;
+create temp table rebuilt_redemption (like redress.redemption) on commit delete rows;
+create temp table rebuilt_rollup (like redress.rollup) on commit delete rows;
+create temp table rebuilt_tally (like redress.tally) on commit delete rows;
+create temp table difference (name text, key text, beneficiary uuid, problem text) on commit delete rows;
+
+-- rebuild_terms: versions of terms
+with accepted as (
+    select seq, shard, detail ->> 'programme' as programme, (detail ->> 'version')::integer as version, detail
+    from redress.journal
+    where shard = $1 and kind = 1 and outcome = 1
+),
+kept as (
+    insert into published (seq, programme, version, ttl_seconds)
+    select seq, programme, version, (detail ->> 'reservation_ttl_seconds')::bigint from accepted
+)
+insert into rebuilt_terms (shard, programme, version, data)
+select shard, programme, version, detail from accepted;
+
+-- rebuild_programmes: control events seen
+insert into rebuilt_programme (shard, code, seen)
+select j.shard, j.detail ->> 'programme',
+       string_agg(redress.packed_seen(source.source, j.cause_uuid, j.cause_text, j.fingerprint), ''::bytea order by j.seq)
+from redress.journal as j
+join redress.source on source.no = j.source
+where j.shard = $1 and j.kind <= 4
+group by 1, 2;
+
+-- rebuild_opened_waves: waves in the order in which they were opened, which numbers them
+insert into opened_wave (no, seq, programme, wave, opened, terms)
+select row_number() over (order by j.seq), j.seq, j.detail ->> 'programme', j.detail ->> 'wave', j.detail, terms.data
+from redress.journal as j
+join rebuilt_terms as terms on terms.programme = j.detail ->> 'programme'
+     and terms.version = (j.detail ->> 'terms_version')::integer
+where j.shard = $1 and j.kind = 2 and j.outcome = 1;
+
+-- rebuild_opened_lots: lots, numbered likewise: a programme's reserved lot comes with its first terms, a wave's with the wave
+insert into opened_lot (no, seq, wave_no, programme, wave, benefit, service, amount, currency, timezone, terms_version,
+                        valid_from, valid_until)
+select row_number() over (order by opening, place), seq, wave_no, programme, wave, benefit, service, amount, currency,
+       timezone, terms_version, valid_from, valid_until
+from (
+    select first.seq as opening, 0 as place, 0 as seq, null::smallint as wave_no, programme, 'unknown' as wave,
+           'unknown' as benefit, terms -> 'benefits' -> 0 ->> 'service' as service, 0 as amount,
+           terms ->> 'currency' as currency, terms ->> 'timezone' as timezone,
+           (terms ->> 'version')::integer as terms_version, '-infinity'::timestamptz as valid_from,
+           'infinity'::timestamptz as valid_until
+    from (
+        select distinct on (programme) p.seq, p.programme, t.data as terms
+        from published as p
+        join rebuilt_terms as t using (programme, version)
+        order by p.programme, p.seq
+    ) as first
+    union all
+    select w.seq, b.place, w.seq, w.no, w.programme, w.wave, b.benefit ->> 'code', b.benefit ->> 'service',
+           (b.benefit ->> 'amount')::bigint, w.terms ->> 'currency', w.terms ->> 'timezone',
+           (w.terms ->> 'version')::integer, (w.opened ->> 'valid_from')::timestamptz,
+           (w.opened ->> 'valid_until')::timestamptz
+    from opened_wave as w
+    cross join lateral jsonb_array_elements(w.terms -> 'benefits') with ordinality as b (benefit, place)
+) as lots;
+
+-- rebuild_line_sums: lines by lot, posting, batch and minute; no time zone changes its day within one
+insert into line_sum (lot, posting, batch, minute, amount, lines, last_us)
+select lot, posting, batch, effective_us / 60000000, redress.total(amount), count(*), max(effective_us)
+from redress.booked_lines($1)
+group by 1, 2, 3, 4;
+
+-- rebuild_rollups: the roll-ups
+insert into rebuilt_rollup (shard, lot, posting, effective_day, recorded_day, amount, lines)
+select b.shard, l.lot, l.posting, (to_timestamp(l.minute * 60) at time zone lot.timezone)::date,
+       (b.recorded_at at time zone lot.timezone)::date, sum(l.amount), sum(l.lines)
+from line_sum as l
+join opened_lot as lot on lot.no = l.lot
+join redress.batch as b on b.shard = $1 and b.batch = l.batch
+group by 1, 2, 3, 4, 5;
+
+-- rebuild_tally: entries by kind, outcome and reason
+insert into rebuilt_tally (shard, kind, outcome, reason, entries)
+select shard, kind, outcome, coalesce(reason, 0), count(*)
+from redress.journal
+where shard = $1
+group by 1, 2, 3, 4;
+
+-- rebuild_standings: how each person stands in each wave
+insert into standing (beneficiary, wave, first, former_member, refused, enrolled, withdrawn, issued, due_seq, due_us,
+                      withdrawn_seq, turned_seq)
+select beneficiary, wave, first, former_member, refused, enrolled is not null, withdrawn, issued is not null,
+       case when not withdrawn and issued is null then due[1] end, due[2], case when withdrawn then withdrawn_seq end, turned_seq
+from (
+    select beneficiary, wave, first, granted is null as refused, enrolled, issued, withdrawn_seq,
+           greatest(withdrawn_seq, reinstated_seq) as turned_seq,
+           coalesce(withdrawn_seq > coalesce(reinstated_seq, 0), false) as withdrawn,
+           is_former as former_member,
+           case
+               when granted is null or is_former and enrolled is null then null
+               when is_former then greatest(enrolled, reinstated)
+               else greatest(granted, reinstated)
+           end as due
+    from (
+        select j.beneficiary,
+               coalesce(w.no, l.wave_no) as wave,
+               min(j.seq) filter (where j.kind = 7) as first,
+               coalesce(
+                   bool_or(j.detail ->> 'standing' = 'former_member') filter (where j.kind = 7 and j.outcome = 1),
+                   min(j.seq * 2 + (j.detail ->> 'standing' = 'former_member')::integer)
+                       filter (where j.kind = 7 and j.outcome = 2) % 2 = 1,
+                   false
+               ) as is_former,
+               max(array[j.seq, redress.microseconds(j.effective_at)]) filter (where j.kind = 7 and j.outcome = 1) as granted,
+               max(array[j.seq, redress.microseconds(j.effective_at)]) filter (where j.kind = 8) as enrolled,
+               -- before the issue it promises anew, by `entitled`
+               max(array[j.seq, redress.microseconds(j.effective_at)])
+                   filter (where j.kind = 10 and redress.first_posting(j.lines) = 1) as reinstated,
+               max(j.seq) filter (where j.kind = 9) as withdrawn_seq,
+               max(j.seq) filter (where j.kind = 10) as reinstated_seq,
+               max(j.seq) filter (where j.kind = 11) as issued
+        from redress.journal as j
+        left join opened_wave as w on j.detail is not null and w.programme = j.detail ->> 'programme' and w.wave = j.detail ->> 'wave'
+        left join opened_lot as l on j.detail is null and l.no = redress.first_lot(j.lines)
+        where j.shard = $1 and (j.kind between 7 and 11 and j.outcome = 1 or j.kind = 7 and j.outcome = 2)
+        group by 1, 2
+    ) as found
+) as stood;
+
+-- rebuild_waves: waves with their counts
+insert into rebuilt_wave (shard, no, programme, wave, opened, granted, refused, withdrawn, enrolled, issued,
+                          withdrawn_unissued, entitled_amount, issued_amount)
+select $1, w.no, w.programme, w.wave, w.opened, coalesce(s.granted, 0), coalesce(s.refused, 0), coalesce(s.withdrawn, 0),
+       coalesce(s.enrolled, 0), coalesce(s.issued, 0), coalesce(s.withdrawn_unissued, 0),
+       coalesce(s.granted - s.withdrawn, 0) * face.amount, coalesce(s.issued, 0) * face.amount
+from opened_wave as w
+join (select wave_no, sum(amount) as amount from opened_lot group by wave_no) as face on face.wave_no = w.no
+left join (
+    select wave,
+           count(*) filter (where not refused) as granted,
+           count(*) filter (where refused) as refused,
+           count(*) filter (where withdrawn) as withdrawn,
+           count(*) filter (where enrolled) as enrolled,
+           count(*) filter (where issued and not withdrawn) as issued,
+           count(*) filter (where withdrawn and not issued) as withdrawn_unissued
+    from standing
+    group by wave
+) as s on s.wave = w.no;
+
+-- rebuild_slots: each person's piece of each lot, as its lines have it
+insert into slot (beneficiary, lot, first, version, last_us, issued, claimed, entitlement, unclaimed, available, held,
+                  redeemed, forfeited, cancelled, declined, revoked)
+select beneficiary, lot, min(seq), max(seq), max(effective_us), bool_or(has_voucher), bool_or(has_voucher and gives_available),
+       redress.total(amount * w.entitlement), redress.total(amount * w.unclaimed), redress.total(amount * w.available),
+       redress.total(amount * w.held), redress.total(amount * w.redeemed), redress.total(amount * w.forfeited),
+       redress.total(amount * w.cancelled), redress.total(amount * w.declined), redress.total(amount * w.revoked)
+from redress.booked_lines($1) as l
+join posting_weight as w using (posting, by_lot)
+where beneficiary is not null and not stray
+group by beneficiary, lot;
+
+-- rebuild_stray_lines: lines on vouchers that were not there, with the ids that were named
+insert into stray_line (seq, line, beneficiary, programme, voucher, effective_us)
+select l.seq, l.line, l.beneficiary, lot.programme,
+       l.strays[row_number() over (partition by l.seq order by l.line)], l.effective_us
+from redress.booked_lines($1) as l
+join opened_lot as lot on lot.no = l.lot
+where l.strays is not null and l.stray;
+
+-- rebuild_marks: vouchers that were declined, or revoked by themselves
+insert into marked (beneficiary, lot, declined, revoked, seq)
+select j.beneficiary, lot.no, bool_or(j.kind = 14), bool_or(j.kind = 12), max(j.seq)
+from redress.journal as j
+join slot on slot.beneficiary = j.beneficiary
+join opened_lot as lot on lot.no = slot.lot
+where j.shard = $1 and j.kind in (12, 14) and j.outcome = 1
+  and redress.voucher_id(lot.programme, lot.wave, j.beneficiary, lot.benefit) = (j.detail ->> 'voucher')::uuid
+group by j.beneficiary, lot.no;
+
+-- rebuild_withdrawals: what left vouchers by and since a withdrawal that stands
+insert into withdrawal (beneficiary, lot, amount)
+select l.beneficiary, l.lot, sum(l.amount)
+from redress.booked_lines($1) as l
+join opened_lot as lot on lot.no = l.lot
+join standing as s on s.beneficiary = l.beneficiary and s.wave = lot.wave_no and s.withdrawn and l.seq >= s.withdrawn_seq
+join redress.posting on posting.code = l.posting and posting.movement = 'revoked'
+where not l.by_lot
+group by l.beneficiary, l.lot;
+
+-- rebuild_people: each person's last entry and the events seen, the parked ones last
+insert into person (beneficiary, last_seq, seen)
+select beneficiary, coalesce(j.last_seq, 0), coalesce(j.seen, '') || coalesce(p.seen, '')
+from (
+    select beneficiary, max(seq) as last_seq, string_agg(seen, ''::bytea) as seen
+    from (
+        select j.beneficiary, j.seq,
+               case when j.kind <> 6 then redress.packed_seen(source.source, j.cause_uuid, j.cause_text, j.fingerprint) end as seen
+        from redress.journal as j
+        join redress.source on source.no = j.source
+        where j.shard = $1 and j.beneficiary is not null
+        order by j.beneficiary, j.seq
+    ) as in_order
+    group by beneficiary
+) as j
+full join (
+    select beneficiary, string_agg(seen, ''::bytea order by arrival) as seen from parked_seen group by beneficiary
+) as p using (beneficiary);
+
+-- rebuild_state: beneficiaries
+insert into rebuilt_state (shard, beneficiary, last_seq, spilled, grants, vouchers, seen, strays)
+select $1, p.beneficiary, p.last_seq, greatest(0, octet_length(p.seen) / 12 - $2::integer), coalesce(g.grants, ''),
+       coalesce(v.vouchers, ''), substring(p.seen from greatest(0, octet_length(p.seen) - $2 * 12) + 1), s.strays
+from person as p
+left join (
+    select beneficiary,
+           string_agg(redress.packed_grant(wave, former_member, refused, enrolled, withdrawn, issued, due_seq, due_us),
+                      ''::bytea order by first) as grants
+    from standing
+    group by beneficiary
+) as g using (beneficiary)
+left join (
+    select slot.beneficiary,
+           string_agg(
+               redress.packed_voucher(
+                   slot.lot, slot.issued, slot.claimed, coalesce(m.declined, false), coalesce(m.revoked, false),
+                   coalesce(t.withdrawn, false),
+                   greatest(slot.version, m.seq, case when slot.issued and t.issued then t.turned_seq end),
+                   case when slot.issued then greatest(slot.last_us, e.last_us) else slot.last_us end,
+                   coalesce(w.amount, 0), slot.entitlement, slot.unclaimed, slot.available, slot.held, slot.redeemed,
+                   slot.forfeited, slot.cancelled, slot.declined, slot.revoked
+               ),
+               ''::bytea order by slot.first, slot.lot
+           ) as vouchers
+    from slot
+    join opened_lot as lot on lot.no = slot.lot
+    left join standing as t on t.beneficiary = slot.beneficiary and t.wave = lot.wave_no and t.turned_seq is not null
+    left join marked as m on m.beneficiary = slot.beneficiary and m.lot = slot.lot
+    left join withdrawal as w on w.beneficiary = slot.beneficiary and w.lot = slot.lot
+    left join (
+        select stray.beneficiary, slot.lot, max(stray.effective_us) as last_us
+        from stray_line as stray
+        join slot on slot.beneficiary = stray.beneficiary
+        join opened_lot as lot on lot.no = slot.lot
+        where redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
+        group by stray.beneficiary, slot.lot
+    ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
+    group by slot.beneficiary
+) as v using (beneficiary)
+left join (
+    select beneficiary, jsonb_agg(jsonb_build_array(programme, voucher, last_us) order by first) as strays
+    from (
+        select beneficiary, programme, voucher, min(seq * 65536 + line) as first, max(effective_us) as last_us
+        from stray_line
+        group by beneficiary, programme, voucher
+    ) as named
+    group by beneficiary
+) as s using (beneficiary);
+
+-- rebuild_spill: events seen that do not fit their person's row
+insert into rebuilt_seen_spill (shard, beneficiary, identity, fingerprint)
+select $1, p.beneficiary, s.identity, s.fingerprint
+from person as p
+cross join lateral redress.seen_of(substring(p.seen from 1 for octet_length(p.seen) - $2::integer * 12)) as s
+where octet_length(p.seen) > $2 * 12;
+
+-- rebuild_redemptions: redemptions, with what each did with each voucher
+insert into rebuilt_redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at,
+                                request, lines, seq)
+with entry as materialized (
+    select seq, beneficiary, detail ->> 'programme' as programme, redemption, kind, outcome, reason, occurred_at, detail
+    from redress.journal
+    where shard = $1 and redemption is not null
+),
+known as (
+    select beneficiary, programme, redemption, max(seq) as seq,
+           min(seq) filter (where outcome <> 3) as first_seq,
+           min(seq) filter (where kind = 15 and outcome <> 3) as request_seq,
+           max(seq) filter (where kind in (16, 18) and outcome = 1) as settled_seq,
+           max(seq) filter (where kind = 18 and outcome = 1) as recorded_seq,
+           max(seq) filter (where kind <> 15 and outcome = 1) as turned_seq
+    from entry
+    group by 1, 2, 3
+    having min(seq) filter (where outcome <> 3) is not null
+),
+moved as (
+    select l.beneficiary, lot.programme, l.redemption, l.lot, stray.voucher as stray,
+           min(l.seq * 65536 + l.line) as first,
+           redress.total(case when p.movement = 'reserved' then l.amount when p.debit = 'held' then -l.amount else 0 end) as held,
+           redress.total(case when p.movement = 'redeemed' then l.amount else 0 end) as redeemed,
+           redress.total(case when p.movement = 'forfeited' then l.amount else 0 end) as forfeited,
+           redress.total(case when p.movement = 'exception' then l.amount else 0 end) as exception,
+           redress.total(case when p.movement = 'restored' and p.debit = 'redemption_clearing' then l.amount else 0 end) as restored,
+           redress.total(case when p.movement = 'restored' and p.debit = 'breakage_forfeited' then l.amount else 0 end)
+               as forfeited_restored,
+           redress.total(case when p.movement = 'cancelled' then l.amount else 0 end) as cancelled,
+           redress.total(case when p.movement = 'exception_reversed' then l.amount else 0 end) as exception_reversed
+    from redress.booked_lines($1) as l
+    join redress.posting as p on p.code = l.posting
+    join opened_lot as lot on lot.no = l.lot
+    left join stray_line as stray on l.stray and stray.seq = l.seq and stray.line = l.line
+    where l.redemption is not null and l.outcome = 1 and not l.by_lot and (l.has_voucher or l.stray)
+      and p.movement in ('reserved', 'released', 'redeemed', 'forfeited', 'exception', 'restored', 'cancelled', 'exception_reversed')
+    group by 1, 2, 3, 4, 5
+),
+part as (
+    select m.beneficiary, m.programme, m.redemption,
+           coalesce(m.stray, redress.voucher_id(lot.programme, lot.wave, m.beneficiary, lot.benefit)) as voucher,
+           min(m.first) as first, sum(m.held)::bigint as held, sum(m.redeemed)::bigint as redeemed,
+           sum(m.forfeited)::bigint as forfeited, sum(m.exception)::bigint as exception,
+           sum(m.restored)::bigint as restored, sum(m.forfeited_restored)::bigint as forfeited_restored,
+           sum(m.cancelled)::bigint as cancelled, sum(m.exception_reversed)::bigint as exception_reversed,
+           bool_or(m.stray is not null and m.exception > 0) as stray
+    from moved as m
+    join opened_lot as lot on lot.no = m.lot
+    group by 1, 2, 3, 4
+),
+lines as (
+    select known.beneficiary, known.programme, known.redemption,
+           jsonb_agg(
+               jsonb_build_array(part.voucher, held, redeemed, forfeited, exception, restored, forfeited_restored,
+                                 cancelled, exception_reversed, stray)
+               order by spend.place nulls last, part.first
+           ) as lines,
+           bool_or(redeemed - restored - cancelled <> 0 or exception - exception_reversed <> 0) as has_left
+    from known
+    join part using (beneficiary, programme, redemption)
+    left join entry as settled on settled.seq = known.settled_seq
+    -- from its settlement on, a redemption's lines stand in the order of the settlement's
+    left join lateral (
+        select place
+        from jsonb_array_elements(settled.detail -> 'lines') with ordinality as named (line, place)
+        where (named.line ->> 'voucher')::uuid = part.voucher
+    ) as spend on true
+    group by 1, 2, 3
+)
+select $1, known.beneficiary, known.programme, known.redemption,
+       case
+           when turned.kind is null then case when requested.outcome = 1 then 'held' else 'refused' end
+           when turned.kind in (16, 18) then 'settled'
+           when turned.kind = 6 then 'timed_out'
+           when turned.kind = 17 or known.settled_seq is null then 'released'
+           when lines.has_left then 'settled'
+           else 'reversed'
+       end,
+       coalesce(recorded.detail ->> 'order', requested.detail ->> 'order'),
+       coalesce(recorded.detail ->> 'service', requested.detail ->> 'service'),
+       case when requested.outcome = 1 then requested.occurred_at + make_interval(secs => terms.ttl_seconds) end,
+       case when requested.seq is not null then
+           jsonb_build_object(
+               'order', requested.detail -> 'order', 'service', requested.detail -> 'service',
+               'lines', (
+                   select jsonb_agg(jsonb_build_array(line -> 'voucher', line -> 'amount') order by place)
+                   from jsonb_array_elements(requested.detail -> 'lines') with ordinality as named (line, place)
+               ),
+               'time', to_char(requested.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
+                       || case when redress.microseconds(requested.occurred_at) % 1000000 = 0 then ''
+                               else to_char(requested.occurred_at, '.US') end || 'Z',
+               'outcome', outcome.name, 'reason', reason.name
+           )
+       end,
+       coalesce(lines.lines, '[]'),
+       known.seq
+from known
+left join entry as requested on requested.seq = known.request_seq and known.request_seq = known.first_seq
+left join entry as recorded on recorded.seq = known.recorded_seq
+left join entry as turned on turned.seq = known.turned_seq
+left join lines on lines.beneficiary = known.beneficiary and lines.programme = known.programme
+     and lines.redemption = known.redemption
+left join redress.outcome on outcome.code = requested.outcome
+left join redress.reason on reason.code = requested.reason
+left join lateral (
+    select ttl_seconds
+    from published
+    where published.programme = known.programme and published.seq < requested.seq
+    order by version desc
+    limit 1
+) as terms on requested.outcome = 1;
+
+-- rebuild_lots: lots with their balances and counters
+insert into rebuilt_lot
+with turned as (
+    select detail ->> 'programme' as programme, detail ->> 'wave' as wave, detail ->> 'benefit' as benefit, max(seq) as seq,
+           (array_agg(kind order by seq desc))[1] as kind,
+           (array_agg((detail ->> 'valid_until')::timestamptz order by seq desc) filter (where kind = 3))[1] as valid_until,
+           (array_agg(booked_at order by seq desc) filter (where kind in (4, 5)))[1] as booked_at,
+           (array_agg(booked_at order by seq desc) filter (where kind = 3 and booked_at is not null))[1] as reopened_at,
+           (array_agg(closed_at order by seq desc) filter (where kind = 4 and closed_at is not null))[1] as revoked_at
+    from redress.journal
+    where shard = $1 and kind in (3, 4, 5) and outcome = 1
+    group by 1, 2, 3
+),
+balance as (
+    select lot,
+           coalesce(sum(amount) filter (where account = 'entitlement'), 0) as entitlement,
+           coalesce(sum(amount) filter (where account = 'unclaimed'), 0) as unclaimed,
+           coalesce(sum(amount) filter (where account = 'available'), 0) as available,
+           coalesce(sum(amount) filter (where account = 'held'), 0) as held,
+           coalesce(sum(amount) filter (where account = 'programme_grant'), 0) as programme_grant,
+           coalesce(sum(amount) filter (where account = 'redemption_clearing'), 0) as redemption_clearing,
+           coalesce(sum(amount) filter (where account = 'breakage_forfeited'), 0) as breakage_forfeited,
+           coalesce(sum(amount) filter (where account = 'breakage_cancelled'), 0) as breakage_cancelled,
+           coalesce(sum(amount) filter (where account = 'expired_entitlement'), 0) as expired_entitlement,
+           coalesce(sum(amount) filter (where account = 'expired_unclaimed'), 0) as expired_unclaimed,
+           coalesce(sum(amount) filter (where account = 'expired_available'), 0) as expired_available,
+           coalesce(sum(amount) filter (where account = 'revoked'), 0) as revoked,
+           coalesce(sum(amount) filter (where account = 'declined'), 0) as declined,
+           coalesce(sum(amount) filter (where account = 'exception'), 0) as exception,
+           max(last_us) as last_us
+    from (
+        select l.lot, side.account, side.amount, l.last_us
+        from line_sum as l
+        join redress.posting on posting.code = l.posting
+        cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
+    ) as sides
+    group by lot
+),
+counted as (
+    select lot,
+           count(*) filter (where issued and unclaimed + available + held > 0) as vouchers_open,
+           count(*) filter (where held > 0) as vouchers_held
+    from slot
+    group by lot
+)
+select $1, lot.no, lot.programme, lot.wave, lot.benefit, lot.service, lot.amount, lot.currency, lot.timezone,
+       lot.terms_version, lot.valid_from, coalesce(t.valid_until, lot.valid_until),
+       case t.kind when 4 then 'revoked' when 5 then 'expired' else 'open' end,
+       coalesce(t.revoked_at, 'infinity'), coalesce(t.booked_at, '-infinity'), coalesce(t.reopened_at, '-infinity'),
+       coalesce(timestamptz 'epoch' + b.last_us * interval '1 microsecond', '-infinity'),
+       coalesce(c.vouchers_open, 0), coalesce(c.vouchers_held, 0), coalesce(t.seq, lot.seq),
+       coalesce(b.entitlement, 0), coalesce(b.unclaimed, 0), coalesce(b.available, 0), coalesce(b.held, 0),
+       coalesce(b.programme_grant, 0), coalesce(b.redemption_clearing, 0), coalesce(b.breakage_forfeited, 0),
+       coalesce(b.breakage_cancelled, 0), coalesce(b.expired_entitlement, 0), coalesce(b.expired_unclaimed, 0),
+       coalesce(b.expired_available, 0), coalesce(b.revoked, 0), coalesce(b.declined, 0), coalesce(b.exception, 0)
+from opened_lot as lot
+left join turned as t using (programme, wave, benefit)
+left join balance as b on b.lot = lot.no
+left join counted as c on c.lot = lot.no;
+
+-- count_rebuilt: how much was rebuilt
+select (select coalesce(sum(entries), 0)::bigint from rebuilt_tally) as entries,
+       (select coalesce(sum(lines), 0)::bigint from line_sum) as lines;
+
+-- gap: where the shard's journal is not whole, from seq 1 to the head's without gap
+select format('%s entries from %s to %s, the head''s next_seq is %s', j.entries, j.first, j.last, head.next_seq)
+from redress.head
+cross join (select count(*) as entries, min(seq) as first, max(seq) as last from redress.journal where shard = $1) as j
+where head.shard = $1
+  and (j.entries <> head.next_seq - 1 or j.entries > 0 and (j.first <> 1 or j.last <> head.next_seq - 1));
