@@ -90,7 +90,10 @@ def _progress(shards: int, *, quiet: bool) -> Iterator[Told]:
     disabled = quiet or not console.is_terminal
     with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, disable=disabled) as bar:
         task = bar.add_task("rebuild", total=shards * len(steps()))
-        yield lambda shard, step: bar.update(task, description=f"shard {shard}: {step.replace('_', ' ')}", advance=1)
+        counted = set(steps())
+        yield lambda shard, step: bar.update(
+            task, description=f"shard {shard}: {step.replace('_', ' ')}", advance=step in counted
+        )
 
 
 def _show(rebuilt: list[Rebuilt], seconds: float) -> None:

@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Any, Final
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from redress.ledger import lease
 from redress.ledger.connection import Connection, connect
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.queries import query
-from redress.projections.scratch import Rebuilt, Scratch
+from redress.projections.scratch import Rebuilt, Scratch, Told
 
 CONNECTIONS: Final = 2
 """Shards at a time. Each keeps one core of the database's machine busy, which may have others to serve."""
@@ -28,6 +29,8 @@ SHOWN_MAX: Final = 10
 
 Progress = Callable[[int, str], None]
 """Called with the shard and the name of each step as it begins."""
+_ENDED: Final = (asyncpg.AdminShutdownError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)
+"""How the end of our backend shows: whoever takes a shard over ends it first."""
 
 
 class ServedError(Exception):
@@ -59,19 +62,29 @@ async def promote_shards(
         BrokenJournalError: a journal is not whole, or does not make sense; nothing of that shard was put in place.
         ServedError: somebody else has one of the shards, or took it meanwhile.
     """
-    async with _leased(postgres, shards) as (name, control, epochs):
+    async with _leased(postgres, shards) as (name, epochs):
 
         async def promote(connection: Connection, scratch: Scratch, shard: int) -> Rebuilt:
-            await lease.write_backend(control, name, shard, connection.get_server_pid())
-            async with connection.transaction():
-                head = await connection.fetchrow(query("lock_head"), shard)
-                if head is None or head["epoch"] != epochs[shard]:
-                    raise ServedError(f"shard {shard} was taken over meanwhile: nothing of it was put in place")
-                rebuilt = await scratch.rebuild(shard, SHOWN_MAX, lambda step: progress(shard, step))
-                await scratch.put(rebuilt)
-            return Rebuilt(shard, rebuilt.entries, rebuilt.lines, rebuilt.differences, promoted=bool(rebuilt.rows))
+            await lease.write_backend(connection, name, shard, connection.get_server_pid())
+            try:
+                return await _promote(connection, scratch, shard, epochs[shard], lambda step: progress(shard, step))
+            except _ENDED as error:
+                owner = await _owner_of(postgres, shard)
+                if owner == name:
+                    raise
+                raise ServedError(f"shard {shard} was taken over by {owner}: nothing of it was put in place") from error
 
         return await _each(postgres, ledger, shards, promote)
+
+
+async def _promote(connection: Connection, scratch: Scratch, shard: int, epoch: int, told: Told) -> Rebuilt:
+    async with connection.transaction():
+        head = await connection.fetchrow(query("lock_head"), shard)
+        if head is None or head["epoch"] != epoch:
+            raise ServedError(f"shard {shard} was taken over: nothing of it was put in place")
+        rebuilt = await scratch.rebuild(shard, SHOWN_MAX, told)
+        await scratch.put(rebuilt, told)
+    return replace(rebuilt, promoted=bool(rebuilt.rows))
 
 
 Work = Callable[[Connection, Scratch, int], Coroutine[Any, Any, Rebuilt]]
@@ -103,15 +116,15 @@ async def _each(postgres: str, ledger: LedgerIdentity, shards: Sequence[int], wo
 
 
 @asynccontextmanager
-async def _leased(postgres: str, shards: Sequence[int]) -> AsyncIterator[tuple[str, Connection, dict[int, int]]]:
-    """Lease all of them, or none; and keep them meanwhile. Under which name, a connection, and epochs by shard."""
+async def _leased(postgres: str, shards: Sequence[int]) -> AsyncIterator[tuple[str, dict[int, int]]]:
+    """Lease all of them, or none; and keep them meanwhile. Under which name, and the epochs by shard."""
     name = f"rebuild:{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:8]}"
     control = await connect(postgres, application_name="redress-rebuild")
     keeping: asyncio.Task[None] | None = None
     try:
         epochs = {shard: await _take(control, name, shard) for shard in shards}
         keeping = asyncio.create_task(_keep(postgres, name, frozenset(shards)))
-        yield name, control, epochs
+        yield name, epochs
     finally:
         if keeping is not None:
             keeping.cancel()
@@ -130,6 +143,15 @@ async def _take(control: Connection, name: str, shard: int) -> int:
             f"{lease.LEASE_SECONDS} s). Without --promote, shards can be compared while they are served"
         )
     return epoch
+
+
+async def _owner_of(postgres: str, shard: int) -> str | None:
+    connection = await connect(postgres, application_name="redress-rebuild")
+    try:
+        owner: str | None = await connection.fetchval(query("lease_owner"), shard)
+        return owner
+    finally:
+        connection.terminate()
 
 
 async def _keep(postgres: str, name: str, shards: frozenset[int]) -> None:

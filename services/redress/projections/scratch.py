@@ -93,7 +93,7 @@ class Scratch:
         differences = tuple(Difference(row["name"], row["wrong"], tuple(row["problems"])) for row in found)
         return Rebuilt(shard, counted["entries"], counted["lines"], differences)
 
-    async def put(self, rebuilt: Rebuilt) -> None:
+    async def put(self, rebuilt: Rebuilt, told: Told) -> None:
         """Put what differed in place, in the transaction in which it was rebuilt."""
         tables = {difference.table for difference in rebuilt.differences}
         names: list[str] = [table for table in TABLES if table in tables]
@@ -101,6 +101,7 @@ class Scratch:
             names.append("seen_spill")
             await self._run("search_anew", rebuilt.shard)
         for name in names:
+            told(f"put_{name}")
             await self._run(f"drop_{name}", rebuilt.shard)
             await self._run(f"put_{name}", rebuilt.shard)
 

@@ -3,17 +3,13 @@
 
 create function redress.booked_lines(of_shard smallint)
     returns table (seq bigint, batch bigint, kind smallint, outcome smallint, beneficiary uuid, redemption text, strays uuid[],
-                   line integer, lot smallint, posting smallint, has_voucher boolean, by_lot boolean, stray boolean,
-                   amount bigint, effective_us bigint)
+                   line integer, lot smallint, mark smallint, amount bigint, effective_us bigint)
     language sql stable parallel safe rows 1000000
     as $$
         select seq, batch, kind, outcome, beneficiary, redemption, strays,
                n + 1,
                substring(lines from n * 20 + 1 for 2)::smallint,
-               get_byte(lines, n * 20 + 2)::smallint,
-               get_byte(lines, n * 20 + 3) & 1 = 1,
-               get_byte(lines, n * 20 + 3) & 2 = 2,
-               get_byte(lines, n * 20 + 3) & 8 = 8,
+               substring(lines from n * 20 + 3 for 2)::smallint,
                substring(lines from n * 20 + 5 for 8)::bigint,
                substring(lines from n * 20 + 13 for 8)::bigint
         from (
@@ -23,7 +19,14 @@ create function redress.booked_lines(of_shard smallint)
         ) as each_line
     $$;
 comment on function redress.booked_lines is
-    'Every line of a shard with what it needs of its entry: as redress.lines_of, whose call for each entry costs more than all else. Instants are microseconds since 1970.';
+    'Every line of a shard with what it needs of its entry: as redress.lines_of, whose call for each entry costs more than all else. What a mark says is in redress.line_mark; instants are microseconds since 1970.';
+
+create view redress.line_mark as
+select (posting.code * 256 + flags)::smallint as mark, posting.code as posting, posting.movement, posting.debit, posting.credit,
+       flags & 1 = 1 as has_voucher, flags & 2 = 2 as by_lot, flags & 8 = 8 as stray
+from redress.posting
+cross join generate_series(0, 15) as flags;
+comment on view redress.line_mark is 'Every posting with every set of flags, by the number that a packed line has for both.';
 
 create function redress.first_lot(lines bytea) returns smallint
     language sql immutable parallel safe
@@ -57,8 +60,9 @@ create function redress.packed_grant(wave smallint, former_member boolean, refus
            || int8send(coalesce(due_seq, 0)) || int8send(coalesce(due_us, -4611686018427387904));
 comment on function redress.packed_grant is 'A grant as redress.grants_of opens it.';
 
+-- Not immutable, as text to bytes is only stable: declared more than what it calls, it would not be inlined, and cost thrice.
 create function redress.packed_seen(source text, cause_uuid uuid, cause_text text, fingerprint bytea) returns bytea
-    language sql immutable parallel safe
+    language sql stable parallel safe
     return substring(sha256(convert_to(source || E'\n' || coalesce(cause_text, cause_uuid::text), 'UTF8')) from 1 for 8)
            || substring(fingerprint from 1 for 4);
 create function redress.seen_of(seen bytea)
@@ -70,6 +74,17 @@ create function redress.seen_of(seen bytea)
     $$;
 comment on function redress.packed_seen is 'That an event was seen: 8 bytes of SHA-256 over its source and id, 4 of its fingerprint.';
 comment on function redress.seen_of is 'The events seen, as redress.packed_seen wrote them, oldest first.';
+
+create function redress.voucher_hash(programme text, wave text, beneficiary uuid, benefit text) returns bytea
+    language sql stable parallel safe
+    return sha256(convert_to(programme || '/' || wave || '/' || beneficiary::text || '/' || benefit, 'UTF8'));
+create function redress.voucher_id_by_hash(beneficiary uuid, hash bytea) returns uuid
+    language sql immutable parallel safe
+    return encode(substring(uuid_send(beneficiary) from 1 for 6)
+                  || set_byte(set_byte(substring(hash from 1 for 10), 0, 128 | (get_byte(hash, 0) & 15)),
+                              2, 128 | (get_byte(hash, 2) & 63)), 'hex')::uuid;
+comment on function redress.voucher_id_by_hash is
+    'As redress.voucher_id, in two steps that are inlined, and cost a tenth: the hash must be a column, not an expression.';
 
 create function redress.microseconds(at timestamptz) returns bigint
     language sql immutable parallel safe

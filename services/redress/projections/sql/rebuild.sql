@@ -4,6 +4,7 @@ set work_mem = '64MB';
 set max_parallel_workers_per_gather = 0;
 set enable_nestloop = off;
 set enable_mergejoin = off;
+set enable_sort = off;
 set plan_cache_mode = force_custom_plan;
 
 -- make_scratch: tables of this connection alone, empty after each transaction, that hold one shard as its journal tells it
@@ -12,7 +13,7 @@ create temp table opened_wave (no smallint, seq bigint, programme text, wave tex
 create temp table opened_lot (no smallint, seq bigint, wave_no smallint, programme text, wave text, benefit text,
     service text, amount bigint, currency text, timezone text, terms_version integer, valid_from timestamptz,
     valid_until timestamptz) on commit delete rows;
-create temp table line_sum (lot smallint, posting smallint, batch bigint, minute bigint, amount bigint, lines bigint,
+create temp table line_sum (lot smallint, mark smallint, batch bigint, minute bigint, amount bigint, lines bigint,
     last_us bigint) on commit delete rows;
 create temp table standing (beneficiary uuid, wave smallint, first bigint, former_member boolean, refused boolean,
     enrolled boolean, withdrawn boolean, issued boolean, due_seq bigint, due_us bigint, withdrawn_seq bigint,
@@ -26,31 +27,23 @@ create temp table stray_line (seq bigint, line integer, beneficiary uuid, progra
     on commit delete rows;
 create temp table parked_seen (beneficiary uuid, arrival bigint, seen bytea) on commit delete rows;
 create temp table person (beneficiary uuid, last_seq bigint, seen bytea) on commit delete rows;
-create temp table posting_weight as
-    select p.code as posting, by_lot, p.credit = 'available' as gives_available,
-           a.entitlement, a.unclaimed, a.available, a.held, a.redeemed, a.forfeited, a.cancelled, a.declined, a.revoked
-    from redress.posting as p
-    cross join (values (false), (true)) as b (by_lot)
+create temp table weight as
+    select mark, posting, movement, debit, credit, has_voucher, by_lot, stray,
+           has_voucher and credit = 'available' as gives_available,
+           (counts * ((credit = 'entitlement')::integer - (debit = 'entitlement')::integer))::bigint as entitlement,
+           (counts * ((credit = 'unclaimed')::integer - (debit = 'unclaimed')::integer))::bigint as unclaimed,
+           (counts * ((credit = 'available')::integer - (debit = 'available')::integer))::bigint as available,
+           (counts * ((credit = 'held')::integer - (debit = 'held')::integer))::bigint as held,
+           (counts * ((credit = 'redemption_clearing')::integer - (debit = 'redemption_clearing')::integer))::bigint as redeemed,
+           (counts * ((credit = 'breakage_forfeited')::integer - (debit = 'breakage_forfeited')::integer))::bigint as forfeited,
+           (counts * ((credit = 'breakage_cancelled')::integer - (debit = 'breakage_cancelled')::integer))::bigint as cancelled,
+           (counts * ((credit = 'declined')::integer - (debit = 'declined')::integer))::bigint as declined,
+           (counts * ((credit = 'revoked')::integer - (debit = 'revoked')::integer))::bigint as revoked
+    from redress.line_mark
     cross join lateral (
-        select (not by_lot and p.movement not in ('exception', 'exception_reversed'))::integer as counts
-    ) as c
-    cross join lateral (
-        select sum(sign * counts) filter (where account = 'entitlement') as entitlement,
-               sum(sign * counts) filter (where account = 'unclaimed') as unclaimed,
-               sum(sign * counts) filter (where account = 'available') as available,
-               sum(sign * counts) filter (where account = 'held') as held,
-               sum(sign * counts) filter (where account = 'redemption_clearing') as redeemed,
-               sum(sign * counts) filter (where account = 'breakage_forfeited') as forfeited,
-               sum(sign * counts) filter (where account = 'breakage_cancelled') as cancelled,
-               sum(sign * counts) filter (where account = 'declined') as declined,
-               sum(sign * counts) filter (where account = 'revoked') as revoked
-        from (values (p.debit, -1), (p.credit, 1)) as side (account, sign)
-    ) as a;
-update posting_weight
-set entitlement = coalesce(entitlement, 0), unclaimed = coalesce(unclaimed, 0), available = coalesce(available, 0),
-    held = coalesce(held, 0), redeemed = coalesce(redeemed, 0), forfeited = coalesce(forfeited, 0),
-    cancelled = coalesce(cancelled, 0), declined = coalesce(declined, 0), revoked = coalesce(revoked, 0);
-analyze posting_weight;
+        select (not by_lot and movement not in ('exception', 'exception_reversed'))::integer as counts
+    ) as own;
+analyze weight;
 create temp table rebuilt_terms (like redress.terms) on commit delete rows;
 create temp table rebuilt_programme (like redress.programme) on commit delete rows;
 create temp table rebuilt_wave (like redress.wave) on commit delete rows;
@@ -118,17 +111,18 @@ from (
     cross join lateral jsonb_array_elements(w.terms -> 'benefits') with ordinality as b (benefit, place)
 ) as lots;
 
--- rebuild_line_sums: lines by lot, posting, batch and minute; no time zone changes its day within one
-insert into line_sum (lot, posting, batch, minute, amount, lines, last_us)
-select lot, posting, batch, effective_us / 60000000, redress.total(amount), count(*), max(effective_us)
+-- rebuild_line_sums: lines by lot, mark, batch and minute; no time zone changes its day within one
+insert into line_sum (lot, mark, batch, minute, amount, lines, last_us)
+select lot, mark, batch, effective_us / 60000000, redress.total(amount), count(*), max(effective_us)
 from redress.booked_lines($1)
 group by 1, 2, 3, 4;
 
 -- rebuild_rollups: the roll-ups
 insert into rebuilt_rollup (shard, lot, posting, effective_day, recorded_day, amount, lines)
-select b.shard, l.lot, l.posting, (to_timestamp(l.minute * 60) at time zone lot.timezone)::date,
+select b.shard, l.lot, weight.posting, (to_timestamp(l.minute * 60) at time zone lot.timezone)::date,
        (b.recorded_at at time zone lot.timezone)::date, sum(l.amount), sum(l.lines)
 from line_sum as l
+join weight using (mark)
 join opened_lot as lot on lot.no = l.lot
 join redress.batch as b on b.shard = $1 and b.batch = l.batch
 group by 1, 2, 3, 4, 5;
@@ -160,7 +154,7 @@ from (
                coalesce(w.no, l.wave_no) as wave,
                min(j.seq) filter (where j.kind = 7) as first,
                coalesce(
-                   bool_or(j.detail ->> 'standing' = 'former_member') filter (where j.kind = 7 and j.outcome = 1),
+                   bool_or(coalesce(j.detail ->> 'standing' = 'former_member', false)) filter (where j.kind = 7 and j.outcome = 1),
                    min(j.seq * 2 + (j.detail ->> 'standing' = 'former_member')::integer)
                        filter (where j.kind = 7 and j.outcome = 2) % 2 = 1,
                    false
@@ -204,13 +198,13 @@ left join (
 -- rebuild_slots: each person's piece of each lot, as its lines have it
 insert into slot (beneficiary, lot, first, version, last_us, issued, claimed, entitlement, unclaimed, available, held,
                   redeemed, forfeited, cancelled, declined, revoked)
-select beneficiary, lot, min(seq), max(seq), max(effective_us), bool_or(has_voucher), bool_or(has_voucher and gives_available),
+select beneficiary, lot, min(seq), max(seq), max(effective_us), bool_or(w.has_voucher), bool_or(w.gives_available),
        redress.total(amount * w.entitlement), redress.total(amount * w.unclaimed), redress.total(amount * w.available),
        redress.total(amount * w.held), redress.total(amount * w.redeemed), redress.total(amount * w.forfeited),
        redress.total(amount * w.cancelled), redress.total(amount * w.declined), redress.total(amount * w.revoked)
 from redress.booked_lines($1) as l
-join posting_weight as w using (posting, by_lot)
-where beneficiary is not null and not stray
+join weight as w using (mark)
+where beneficiary is not null and not w.stray
 group by beneficiary, lot;
 
 -- rebuild_stray_lines: lines on vouchers that were not there, with the ids that were named
@@ -218,8 +212,9 @@ insert into stray_line (seq, line, beneficiary, programme, voucher, effective_us
 select l.seq, l.line, l.beneficiary, lot.programme,
        l.strays[row_number() over (partition by l.seq order by l.line)], l.effective_us
 from redress.booked_lines($1) as l
+join weight using (mark)
 join opened_lot as lot on lot.no = l.lot
-where l.strays is not null and l.stray;
+where l.strays is not null and weight.stray;
 
 -- rebuild_marks: vouchers that were declined, or revoked by themselves
 insert into marked (beneficiary, lot, declined, revoked, seq)
@@ -237,8 +232,8 @@ select l.beneficiary, l.lot, sum(l.amount)
 from redress.booked_lines($1) as l
 join opened_lot as lot on lot.no = l.lot
 join standing as s on s.beneficiary = l.beneficiary and s.wave = lot.wave_no and s.withdrawn and l.seq >= s.withdrawn_seq
-join redress.posting on posting.code = l.posting and posting.movement = 'revoked'
-where not l.by_lot
+join weight using (mark)
+where (select bool_or(withdrawn) from standing) and weight.movement = 'revoked' and not weight.by_lot
 group by l.beneficiary, l.lot;
 
 -- rebuild_people: each person's last entry and the events seen, the parked ones last
@@ -295,7 +290,8 @@ left join (
         from stray_line as stray
         join slot on slot.beneficiary = stray.beneficiary
         join opened_lot as lot on lot.no = slot.lot
-        where redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
+        where lot.programme = stray.programme
+          and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
         group by stray.beneficiary, slot.lot
     ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
     group by slot.beneficiary
@@ -349,23 +345,27 @@ moved as (
            redress.total(case when p.movement = 'cancelled' then l.amount else 0 end) as cancelled,
            redress.total(case when p.movement = 'exception_reversed' then l.amount else 0 end) as exception_reversed
     from redress.booked_lines($1) as l
-    join redress.posting as p on p.code = l.posting
+    join weight as p using (mark)
     join opened_lot as lot on lot.no = l.lot
-    left join stray_line as stray on l.stray and stray.seq = l.seq and stray.line = l.line
-    where l.redemption is not null and l.outcome = 1 and not l.by_lot and (l.has_voucher or l.stray)
+    left join stray_line as stray on p.stray and stray.seq = l.seq and stray.line = l.line
+    where l.redemption is not null and l.outcome = 1 and not p.by_lot and (p.has_voucher or p.stray)
       and p.movement in ('reserved', 'released', 'redeemed', 'forfeited', 'exception', 'restored', 'cancelled', 'exception_reversed')
     group by 1, 2, 3, 4, 5
 ),
 part as (
     select m.beneficiary, m.programme, m.redemption,
-           coalesce(m.stray, redress.voucher_id(lot.programme, lot.wave, m.beneficiary, lot.benefit)) as voucher,
+           coalesce(m.stray, redress.voucher_id_by_hash(m.beneficiary, m.hash)) as voucher,
            min(m.first) as first, sum(m.held)::bigint as held, sum(m.redeemed)::bigint as redeemed,
            sum(m.forfeited)::bigint as forfeited, sum(m.exception)::bigint as exception,
            sum(m.restored)::bigint as restored, sum(m.forfeited_restored)::bigint as forfeited_restored,
            sum(m.cancelled)::bigint as cancelled, sum(m.exception_reversed)::bigint as exception_reversed,
            bool_or(m.stray is not null and m.exception > 0) as stray
-    from moved as m
-    join opened_lot as lot on lot.no = m.lot
+    from (
+        select moved.*, redress.voucher_hash(lot.programme, lot.wave, moved.beneficiary, lot.benefit) as hash
+        from moved
+        join opened_lot as lot on lot.no = moved.lot
+        offset 0  -- so that the hash is made once
+    ) as m
     group by 1, 2, 3, 4
 ),
 lines as (
@@ -463,8 +463,8 @@ balance as (
     from (
         select l.lot, side.account, side.amount, l.last_us
         from line_sum as l
-        join redress.posting on posting.code = l.posting
-        cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
+        join weight using (mark)
+        cross join lateral (values (weight.debit, -l.amount), (weight.credit, l.amount)) as side (account, amount)
     ) as sides
     group by lot
 ),
