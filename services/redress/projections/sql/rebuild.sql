@@ -27,22 +27,31 @@ create temp table stray_line (seq bigint, line integer, beneficiary uuid, progra
     on commit delete rows;
 create temp table parked_seen (beneficiary uuid, arrival bigint, seen bytea) on commit delete rows;
 create temp table person (beneficiary uuid, last_seq bigint, seen bytea) on commit delete rows;
+-- What a line adds to its slot's accounts, and to its redemption, times its amount; null where it adds nothing: a strict sum
+-- passes over that at no cost.
 create temp table weight as
-    select mark, posting, movement, debit, credit, has_voucher, by_lot, stray,
-           has_voucher and credit = 'available' as gives_available,
-           (counts * ((credit = 'entitlement')::integer - (debit = 'entitlement')::integer))::bigint as entitlement,
-           (counts * ((credit = 'unclaimed')::integer - (debit = 'unclaimed')::integer))::bigint as unclaimed,
-           (counts * ((credit = 'available')::integer - (debit = 'available')::integer))::bigint as available,
-           (counts * ((credit = 'held')::integer - (debit = 'held')::integer))::bigint as held,
-           (counts * ((credit = 'redemption_clearing')::integer - (debit = 'redemption_clearing')::integer))::bigint as redeemed,
-           (counts * ((credit = 'breakage_forfeited')::integer - (debit = 'breakage_forfeited')::integer))::bigint as forfeited,
-           (counts * ((credit = 'breakage_cancelled')::integer - (debit = 'breakage_cancelled')::integer))::bigint as cancelled,
-           (counts * ((credit = 'declined')::integer - (debit = 'declined')::integer))::bigint as declined,
-           (counts * ((credit = 'revoked')::integer - (debit = 'revoked')::integer))::bigint as revoked
-    from redress.line_mark
-    cross join lateral (
-        select (not by_lot and movement not in ('exception', 'exception_reversed'))::integer as counts
-    ) as own;
+select mark, posting, movement, debit, credit, has_voucher, by_lot, stray,
+       has_voucher and credit = 'available' as gives_available,
+       case when moves_own then case 'entitlement' when credit then 1 when debit then -1 end end::bigint as entitlement,
+       case when moves_own then case 'unclaimed' when credit then 1 when debit then -1 end end::bigint as unclaimed,
+       case when moves_own then case 'available' when credit then 1 when debit then -1 end end::bigint as available,
+       case when moves_own then case 'held' when credit then 1 when debit then -1 end end::bigint as held,
+       case when moves_own then case 'redemption_clearing' when credit then 1 when debit then -1 end end::bigint as redeemed,
+       case when moves_own then case 'breakage_forfeited' when credit then 1 when debit then -1 end end::bigint as forfeited,
+       case when moves_own then case 'breakage_cancelled' when credit then 1 when debit then -1 end end::bigint as cancelled,
+       case when moves_own then case 'declined' when credit then 1 when debit then -1 end end::bigint as declined,
+       case when moves_own then case 'revoked' when credit then 1 when debit then -1 end end::bigint as revoked,
+       case when movement = 'reserved' then 1 when debit = 'held' then -1 end::bigint as of_held,
+       case when movement = 'redeemed' then 1 end::bigint as of_redeemed,
+       case when movement = 'forfeited' then 1 end::bigint as of_forfeited,
+       case when movement = 'exception' then 1 end::bigint as of_exception,
+       case when movement = 'restored' and debit = 'redemption_clearing' then 1 end::bigint as of_restored,
+       case when movement = 'restored' and debit = 'breakage_forfeited' then 1 end::bigint as of_forfeited_restored,
+       case when movement = 'cancelled' then 1 end::bigint as of_cancelled,
+       case when movement = 'exception_reversed' then 1 end::bigint as of_exception_reversed
+from (
+    select *, not by_lot and movement not in ('exception', 'exception_reversed') as moves_own from redress.line_mark
+) as marks;
 analyze weight;
 create temp table rebuilt_terms (like redress.terms) on commit delete rows;
 create temp table rebuilt_programme (like redress.programme) on commit delete rows;
@@ -335,15 +344,14 @@ known as (
 moved as (
     select l.beneficiary, lot.programme, l.redemption, l.lot, stray.voucher as stray,
            min(l.seq * 65536 + l.line) as first,
-           redress.total(case when p.movement = 'reserved' then l.amount when p.debit = 'held' then -l.amount else 0 end) as held,
-           redress.total(case when p.movement = 'redeemed' then l.amount else 0 end) as redeemed,
-           redress.total(case when p.movement = 'forfeited' then l.amount else 0 end) as forfeited,
-           redress.total(case when p.movement = 'exception' then l.amount else 0 end) as exception,
-           redress.total(case when p.movement = 'restored' and p.debit = 'redemption_clearing' then l.amount else 0 end) as restored,
-           redress.total(case when p.movement = 'restored' and p.debit = 'breakage_forfeited' then l.amount else 0 end)
-               as forfeited_restored,
-           redress.total(case when p.movement = 'cancelled' then l.amount else 0 end) as cancelled,
-           redress.total(case when p.movement = 'exception_reversed' then l.amount else 0 end) as exception_reversed
+           redress.total(l.amount * p.of_held) as held,
+           redress.total(l.amount * p.of_redeemed) as redeemed,
+           redress.total(l.amount * p.of_forfeited) as forfeited,
+           redress.total(l.amount * p.of_exception) as exception,
+           redress.total(l.amount * p.of_restored) as restored,
+           redress.total(l.amount * p.of_forfeited_restored) as forfeited_restored,
+           redress.total(l.amount * p.of_cancelled) as cancelled,
+           redress.total(l.amount * p.of_exception_reversed) as exception_reversed
     from redress.booked_lines($1) as l
     join weight as p using (mark)
     join opened_lot as lot on lot.no = l.lot
@@ -373,18 +381,13 @@ lines as (
            jsonb_agg(
                jsonb_build_array(part.voucher, held, redeemed, forfeited, exception, restored, forfeited_restored,
                                  cancelled, exception_reversed, stray)
-               order by spend.place nulls last, part.first
+               -- from its settlement on, a redemption's lines stand in the order of the settlement's
+               order by nullif(strpos((settled.detail -> 'lines')::text, part.voucher::text), 0) nulls last, part.first
            ) as lines,
            bool_or(redeemed - restored - cancelled <> 0 or exception - exception_reversed <> 0) as has_left
     from known
     join part using (beneficiary, programme, redemption)
     left join entry as settled on settled.seq = known.settled_seq
-    -- from its settlement on, a redemption's lines stand in the order of the settlement's
-    left join lateral (
-        select place
-        from jsonb_array_elements(settled.detail -> 'lines') with ordinality as named (line, place)
-        where (named.line ->> 'voucher')::uuid = part.voucher
-    ) as spend on true
     group by 1, 2, 3
 )
 select $1, known.beneficiary, known.programme, known.redemption,
@@ -403,8 +406,8 @@ select $1, known.beneficiary, known.programme, known.redemption,
            jsonb_build_object(
                'order', requested.detail -> 'order', 'service', requested.detail -> 'service',
                'lines', (
-                   select jsonb_agg(jsonb_build_array(line -> 'voucher', line -> 'amount') order by place)
-                   from jsonb_array_elements(requested.detail -> 'lines') with ordinality as named (line, place)
+                   select jsonb_agg(jsonb_build_array(line -> 'voucher', line -> 'amount'))
+                   from (select jsonb_array_elements(requested.detail -> 'lines') as line) as asked
                ),
                'time', to_char(requested.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
                        || case when redress.microseconds(requested.occurred_at) % 1000000 = 0 then ''
