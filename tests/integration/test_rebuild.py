@@ -88,8 +88,8 @@ ROUNDS: list[list[tuple[int, str, str]]] = [
         (1, "terms", "delete from redress.terms"),
         (1, "state", "update redress.state set strays = '[[\"a\", \"b\", 1]]', last_seq = last_seq + 1"),
         (2, "redemption", "update redress.redemption set expires_at = now(), request = request || '{\"order\": 1}'"),
-        (2, "state", "insert into redress.state select shard, gen_random_uuid(), last_seq, 0, grants, vouchers, seen "
-                     "from redress.state"),
+        (2, "state", "insert into redress.state (shard, beneficiary, last_seq, spilled, grants, vouchers, seen) "
+                     "select shard, gen_random_uuid(), last_seq, 0, grants, vouchers, seen from redress.state"),
         (3, "rollup", "update redress.rollup set effective_day = effective_day + 100"),
         (3, "state", "update redress.state set grants = set_byte(grants, 2, 8)"),
     ],

@@ -1,21 +1,24 @@
--- depends: 0004.refused-by-database
+-- depends: 0005.narrow-rows
 -- What a rebuild needs to read the journal and to write state at the pace of sets: all it knows of packed bytes is here.
 
 create function redress.booked_lines(of_shard smallint)
-    returns table (seq bigint, batch bigint, kind smallint, outcome smallint, beneficiary uuid, redemption text, strays uuid[],
+    returns table (seq bigint, batch integer, kind smallint, outcome smallint, beneficiary uuid, redemption text, strays uuid[],
                    line integer, lot smallint, mark smallint, amount bigint, effective_us bigint)
     language sql stable parallel safe rows 1000000
     as $$
         select seq, batch, kind, outcome, beneficiary, redemption, strays,
                n + 1,
-               substring(lines from n * 20 + 1 for 2)::smallint,
-               substring(lines from n * 20 + 3 for 2)::smallint,
-               substring(lines from n * 20 + 5 for 8)::bigint,
-               substring(lines from n * 20 + 13 for 8)::bigint
+               substring(lines from n * width + 2 for 2)::smallint,
+               substring(lines from n * width + 4 for 2)::smallint,
+               case width when 8 then substring(lines from n * 8 + 6 for 4)::integer
+                          else substring(lines from n * 20 + 6 for 8)::bigint end,
+               case width when 8 then timestamptz_send(effective_at)::bigint + 946684800000000
+                          else substring(lines from n * 20 + 14 for 8)::bigint end
         from (
-            select j.*, generate_series(0, octet_length(j.lines) / 20 - 1) as n
+            select j.*, get_byte(j.lines, 0) as width,
+                   generate_series(0, (octet_length(j.lines) - 1) / get_byte(j.lines, 0) - 1) as n
             from redress.journal as j
-            where j.shard = of_shard
+            where j.shard = of_shard and octet_length(j.lines) > 0
         ) as each_line
     $$;
 comment on function redress.booked_lines is
@@ -30,26 +33,34 @@ comment on view redress.line_mark is 'Every posting with every set of flags, by 
 
 create function redress.first_lot(lines bytea) returns smallint
     language sql immutable parallel safe
-    return substring(lines from 1 for 2)::smallint;
+    return case when octet_length(lines) > 0 then substring(lines from 2 for 2)::smallint end;
 create function redress.first_posting(lines bytea) returns smallint
     language sql immutable parallel safe
-    return case when octet_length(lines) > 0 then get_byte(lines, 2)::smallint end;
+    return case when octet_length(lines) > 0 then get_byte(lines, 3)::smallint end;
 comment on function redress.first_lot is 'The lot of an entry''s first line; null where it has none.';
 comment on function redress.first_posting is 'The posting of an entry''s first line; null where it has none.';
 
-create function redress.packed_voucher(lot smallint, issued boolean, claimed boolean, declined_flag boolean,
-                                       revoked_flag boolean, withdrawn boolean, version bigint, last_us bigint,
-                                       withdrawn_amount bigint, entitlement bigint, unclaimed bigint, available bigint,
-                                       held bigint, redeemed bigint, forfeited bigint, cancelled bigint,
-                                       declined bigint, revoked bigint) returns bytea
+create function redress.whole_voucher(lot smallint, flags integer, account integer, amount bigint, version bigint,
+                                      last_us bigint) returns bytea
     language sql immutable parallel safe
-    return int2send(lot)
-           || set_byte('\x00', 0, issued::integer + claimed::integer * 2 + declined_flag::integer * 4
-                                  + revoked_flag::integer * 8 + withdrawn::integer * 16)
+    return int4send(lot::integer * 65536 + flags * 256 + account) || int4send(amount::integer)
+           || substring(int8send(version) from 4) || substring(int8send(last_us) from 2);
+create function redress.split_voucher(lot smallint, flags integer, version bigint, last_us bigint,
+                                      withdrawn_amount bigint, entitlement bigint, unclaimed bigint, available bigint,
+                                      held bigint, redeemed bigint, forfeited bigint, cancelled bigint,
+                                      declined bigint, revoked bigint) returns bytea
+    language sql immutable parallel safe
+    return int2send(lot) || set_byte('\x00', 0, flags)
            || int8send(version) || int8send(last_us) || int8send(withdrawn_amount) || int8send(entitlement)
            || int8send(unclaimed) || int8send(available) || int8send(held) || int8send(redeemed)
            || int8send(forfeited) || int8send(cancelled) || int8send(declined) || int8send(revoked);
-comment on function redress.packed_voucher is 'A voucher as redress.vouchers_of opens it.';
+create function redress.fits_whole(amount bigint, version bigint, last_us bigint, withdrawn_amount bigint) returns boolean
+    language sql immutable parallel safe
+    return amount between 1 and 2147483647 and version <= 1099511627775 and last_us between 0 and 36028797018963967
+           and withdrawn_amount = 0;
+comment on function redress.whole_voucher is 'A voucher whose whole amount stands in one account, as redress.vouchers_of opens it.';
+comment on function redress.split_voucher is 'Any other voucher, as redress.vouchers_of opens it.';
+comment on function redress.fits_whole is 'Whether a voucher that stands in one account fits the narrow form.';
 
 create function redress.packed_grant(wave smallint, former_member boolean, refused boolean, enrolled boolean,
                                      withdrawn boolean, issued boolean, due_seq bigint, due_us bigint) returns bytea

@@ -18,7 +18,7 @@ create temp table line_sum (lot smallint, mark smallint, batch bigint, minute bi
 create temp table standing (beneficiary uuid, wave smallint, first bigint, former_member boolean, refused boolean,
     enrolled boolean, withdrawn boolean, issued boolean, due_seq bigint, due_us bigint, withdrawn_seq bigint,
     turned_seq bigint) on commit delete rows;
-create temp table slot (beneficiary uuid, lot smallint, first bigint, version bigint, last_us bigint, issued boolean,
+create temp table slot (beneficiary uuid, lot smallint, touched bigint, moved_us bigint, issued boolean,
     claimed boolean, entitlement bigint, unclaimed bigint, available bigint, held bigint, redeemed bigint,
     forfeited bigint, cancelled bigint, declined bigint, revoked bigint) on commit delete rows;
 create temp table marked (beneficiary uuid, lot smallint, declined boolean, revoked boolean, seq bigint) on commit delete rows;
@@ -205,9 +205,9 @@ left join (
 ) as s on s.wave = w.no;
 
 -- rebuild_slots: each person's piece of each lot, as its lines have it
-insert into slot (beneficiary, lot, first, version, last_us, issued, claimed, entitlement, unclaimed, available, held,
+insert into slot (beneficiary, lot, touched, moved_us, issued, claimed, entitlement, unclaimed, available, held,
                   redeemed, forfeited, cancelled, declined, revoked)
-select beneficiary, lot, min(seq), max(seq), max(effective_us), bool_or(w.has_voucher), bool_or(w.gives_available),
+select beneficiary, lot, max(seq), max(effective_us), bool_or(w.has_voucher), bool_or(w.gives_available),
        redress.total(amount * w.entitlement), redress.total(amount * w.unclaimed), redress.total(amount * w.available),
        redress.total(amount * w.held), redress.total(amount * w.redeemed), redress.total(amount * w.forfeited),
        redress.total(amount * w.cancelled), redress.total(amount * w.declined), redress.total(amount * w.revoked)
@@ -277,33 +277,52 @@ left join (
     group by beneficiary
 ) as g using (beneficiary)
 left join (
-    select slot.beneficiary,
-           string_agg(
-               redress.packed_voucher(
-                   slot.lot, slot.issued, slot.claimed, coalesce(m.declined, false), coalesce(m.revoked, false),
-                   coalesce(t.withdrawn, false),
-                   greatest(slot.version, m.seq, case when slot.issued and t.issued then t.turned_seq end),
-                   case when slot.issued then greatest(slot.last_us, e.last_us) else slot.last_us end,
-                   coalesce(w.amount, 0), slot.entitlement, slot.unclaimed, slot.available, slot.held, slot.redeemed,
-                   slot.forfeited, slot.cancelled, slot.declined, slot.revoked
-               ),
-               ''::bytea order by slot.first, slot.lot
-           ) as vouchers
-    from slot
-    join opened_lot as lot on lot.no = slot.lot
-    left join standing as t on t.beneficiary = slot.beneficiary and t.wave = lot.wave_no and t.turned_seq is not null
-    left join marked as m on m.beneficiary = slot.beneficiary and m.lot = slot.lot
-    left join withdrawal as w on w.beneficiary = slot.beneficiary and w.lot = slot.lot
-    left join (
-        select stray.beneficiary, slot.lot, max(stray.effective_us) as last_us
-        from stray_line as stray
-        join slot on slot.beneficiary = stray.beneficiary
-        join opened_lot as lot on lot.no = slot.lot
-        where lot.programme = stray.programme
-          and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
-        group by stray.beneficiary, slot.lot
-    ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
-    group by slot.beneficiary
+    select beneficiary,
+           set_byte('\x00', 0, (count(*) filter (where is_whole))::integer)
+           || coalesce(string_agg(redress.whole_voucher(lot, flags, account, amount, version, last_us), ''::bytea order by lot)
+                           filter (where is_whole), '')
+           || coalesce(string_agg(redress.split_voucher(lot, flags, version, last_us, withdrawn_amount, entitlement, unclaimed,
+                                                        available, held, redeemed, forfeited, cancelled, declined, revoked),
+                                  ''::bytea order by lot) filter (where not is_whole), '') as vouchers
+    from (
+        select *, fits and count(*) filter (where fits) over (partition by beneficiary order by lot) <= 255 as is_whole
+        from (
+            select *, account is not null and redress.fits_whole(amount, version, last_us, withdrawn_amount) as fits
+            from (
+                select slot.*,
+                       slot.issued::integer + slot.claimed::integer * 2 + coalesce(m.declined::integer, 0) * 4
+                       + coalesce(m.revoked::integer, 0) * 8 + coalesce(t.withdrawn::integer, 0) * 16 as flags,
+                       greatest(slot.touched, m.seq, case when slot.issued and t.issued then t.turned_seq end) as version,
+                       case when slot.issued then greatest(slot.moved_us, e.last_us) else slot.moved_us end as last_us,
+                       coalesce(w.amount, 0) as withdrawn_amount,
+                       entitlement + unclaimed + available + held + redeemed + forfeited + cancelled + slot.declined
+                       + slot.revoked as amount,
+                       -- the place of the one account that it stands in; null where there are several, or none
+                       case (entitlement <> 0)::integer + (unclaimed <> 0)::integer * 2 + (available <> 0)::integer * 4
+                            + (held <> 0)::integer * 8 + (redeemed <> 0)::integer * 16 + (forfeited <> 0)::integer * 32
+                            + (cancelled <> 0)::integer * 64 + (slot.declined <> 0)::integer * 128
+                            + (slot.revoked <> 0)::integer * 256
+                           when 1 then 0 when 2 then 1 when 4 then 2 when 8 then 3 when 16 then 4 when 32 then 5
+                           when 64 then 6 when 128 then 7 when 256 then 8
+                       end as account
+                from slot
+                join opened_lot as lot on lot.no = slot.lot
+                left join standing as t on t.beneficiary = slot.beneficiary and t.wave = lot.wave_no and t.turned_seq is not null
+                left join marked as m on m.beneficiary = slot.beneficiary and m.lot = slot.lot
+                left join withdrawal as w on w.beneficiary = slot.beneficiary and w.lot = slot.lot
+                left join (
+                    select stray.beneficiary, slot.lot, max(stray.effective_us) as last_us
+                    from stray_line as stray
+                    join slot on slot.beneficiary = stray.beneficiary
+                    join opened_lot as lot on lot.no = slot.lot
+                    where lot.programme = stray.programme
+                      and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
+                    group by stray.beneficiary, slot.lot
+                ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
+            ) as told
+        ) as fitting
+    ) as formed
+    group by beneficiary
 ) as v using (beneficiary)
 left join (
     select beneficiary, jsonb_agg(jsonb_build_array(programme, voucher, last_us) order by first) as strays
