@@ -319,7 +319,9 @@ left join (
                       and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
                     group by stray.beneficiary, slot.lot
                 ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
+                offset 0  -- so that each is computed once
             ) as told
+            offset 0
         ) as fitting
     ) as formed
     group by beneficiary
