@@ -1,44 +1,5 @@
 -- depends: 0005.narrow-rows
--- What a rebuild needs to read the journal and to write state at the pace of sets: all it knows of packed bytes is here.
-
-create function redress.booked_lines(of_shard smallint)
-    returns table (seq bigint, batch integer, kind smallint, outcome smallint, beneficiary uuid, redemption text, strays uuid[],
-                   line integer, lot smallint, mark smallint, amount bigint, effective_us bigint)
-    language sql stable parallel safe rows 1000000
-    as $$
-        select seq, batch, kind, outcome, beneficiary, redemption, strays,
-               n + 1,
-               substring(lines from n * width + 2 for 2)::smallint,
-               substring(lines from n * width + 4 for 2)::smallint,
-               case width when 8 then substring(lines from n * 8 + 6 for 4)::integer
-                          else substring(lines from n * 20 + 6 for 8)::bigint end,
-               case width when 8 then timestamptz_send(effective_at)::bigint + 946684800000000
-                          else substring(lines from n * 20 + 14 for 8)::bigint end
-        from (
-            select j.*, get_byte(j.lines, 0) as width,
-                   generate_series(0, (octet_length(j.lines) - 1) / get_byte(j.lines, 0) - 1) as n
-            from redress.journal as j
-            where j.shard = of_shard and octet_length(j.lines) > 0
-        ) as each_line
-    $$;
-comment on function redress.booked_lines is
-    'Every line of a shard with what it needs of its entry: as redress.lines_of, whose call for each entry costs more than all else. What a mark says is in redress.line_mark; instants are microseconds since 1970.';
-
-create view redress.line_mark as
-select (posting.code * 256 + flags)::smallint as mark, posting.code as posting, posting.movement, posting.debit, posting.credit,
-       flags & 1 = 1 as has_voucher, flags & 2 = 2 as by_lot, flags & 8 = 8 as stray
-from redress.posting
-cross join generate_series(0, 15) as flags;
-comment on view redress.line_mark is 'Every posting with every set of flags, by the number that a packed line has for both.';
-
-create function redress.first_lot(lines bytea) returns smallint
-    language sql immutable parallel safe
-    return case when octet_length(lines) > 0 then substring(lines from 2 for 2)::smallint end;
-create function redress.first_posting(lines bytea) returns smallint
-    language sql immutable parallel safe
-    return case when octet_length(lines) > 0 then get_byte(lines, 3)::smallint end;
-comment on function redress.first_lot is 'The lot of an entry''s first line; null where it has none.';
-comment on function redress.first_posting is 'The posting of an entry''s first line; null where it has none.';
+-- What a rebuild needs to write state as sets: the inverse of `vouchers_of` and `grants_of`, and what else of it is bytes.
 
 create function redress.whole_voucher(lot smallint, flags integer, account integer, amount bigint, version bigint,
                                       last_us bigint) returns bytea

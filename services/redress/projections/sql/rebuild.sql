@@ -13,12 +13,17 @@ create temp table opened_wave (no smallint, seq bigint, programme text, wave tex
 create temp table opened_lot (no smallint, seq bigint, wave_no smallint, programme text, wave text, benefit text,
     service text, amount bigint, currency text, timezone text, terms_version integer, valid_from timestamptz,
     valid_until timestamptz) on commit delete rows;
-create temp table line_sum (lot smallint, mark smallint, batch bigint, minute bigint, amount bigint, lines bigint,
-    last_us bigint) on commit delete rows;
+create temp table form (lines bytea, line integer, lot smallint, posting smallint, movement text, has_voucher boolean,
+    by_lot boolean, stray boolean, amount bigint, effective_at timestamptz, gives_available boolean, entitlement bigint,
+    unclaimed bigint, available bigint, held bigint, redeemed bigint, forfeited bigint, cancelled bigint, declined bigint,
+    revoked bigint, of_held bigint, of_redeemed bigint, of_forfeited bigint, of_exception bigint, of_restored bigint,
+    of_forfeited_restored bigint, of_cancelled bigint, of_exception_reversed bigint) on commit delete rows;
+create temp table line_sum (lot smallint, posting smallint, batch integer, minute bigint, amount bigint, lines bigint,
+    last_line timestamptz) on commit delete rows;
 create temp table standing (beneficiary uuid, wave smallint, first bigint, former_member boolean, refused boolean,
     enrolled boolean, withdrawn boolean, issued boolean, due_seq bigint, due_us bigint, withdrawn_seq bigint,
     turned_seq bigint) on commit delete rows;
-create temp table slot (beneficiary uuid, lot smallint, touched bigint, moved_us bigint, issued boolean,
+create temp table slot (beneficiary uuid, lot smallint, touched bigint, moved_at timestamptz, issued boolean,
     claimed boolean, entitlement bigint, unclaimed bigint, available bigint, held bigint, redeemed bigint,
     forfeited bigint, cancelled bigint, declined bigint, revoked bigint) on commit delete rows;
 create temp table marked (beneficiary uuid, lot smallint, declined boolean, revoked boolean, seq bigint) on commit delete rows;
@@ -27,32 +32,6 @@ create temp table stray_line (seq bigint, line integer, beneficiary uuid, progra
     on commit delete rows;
 create temp table parked_seen (beneficiary uuid, arrival bigint, seen bytea) on commit delete rows;
 create temp table person (beneficiary uuid, last_seq bigint, seen bytea) on commit delete rows;
--- What a line adds to its slot's accounts, and to its redemption, times its amount; null where it adds nothing: a strict sum
--- passes over that at no cost.
-create temp table weight as
-select mark, posting, movement, debit, credit, has_voucher, by_lot, stray,
-       has_voucher and credit = 'available' as gives_available,
-       case when moves_own then case 'entitlement' when credit then 1 when debit then -1 end end::bigint as entitlement,
-       case when moves_own then case 'unclaimed' when credit then 1 when debit then -1 end end::bigint as unclaimed,
-       case when moves_own then case 'available' when credit then 1 when debit then -1 end end::bigint as available,
-       case when moves_own then case 'held' when credit then 1 when debit then -1 end end::bigint as held,
-       case when moves_own then case 'redemption_clearing' when credit then 1 when debit then -1 end end::bigint as redeemed,
-       case when moves_own then case 'breakage_forfeited' when credit then 1 when debit then -1 end end::bigint as forfeited,
-       case when moves_own then case 'breakage_cancelled' when credit then 1 when debit then -1 end end::bigint as cancelled,
-       case when moves_own then case 'declined' when credit then 1 when debit then -1 end end::bigint as declined,
-       case when moves_own then case 'revoked' when credit then 1 when debit then -1 end end::bigint as revoked,
-       case when movement = 'reserved' then 1 when debit = 'held' then -1 end::bigint as of_held,
-       case when movement = 'redeemed' then 1 end::bigint as of_redeemed,
-       case when movement = 'forfeited' then 1 end::bigint as of_forfeited,
-       case when movement = 'exception' then 1 end::bigint as of_exception,
-       case when movement = 'restored' and debit = 'redemption_clearing' then 1 end::bigint as of_restored,
-       case when movement = 'restored' and debit = 'breakage_forfeited' then 1 end::bigint as of_forfeited_restored,
-       case when movement = 'cancelled' then 1 end::bigint as of_cancelled,
-       case when movement = 'exception_reversed' then 1 end::bigint as of_exception_reversed
-from (
-    select *, not by_lot and movement not in ('exception', 'exception_reversed') as moves_own from redress.line_mark
-) as marks;
-analyze weight;
 create temp table rebuilt_terms (like redress.terms) on commit delete rows;
 create temp table rebuilt_programme (like redress.programme) on commit delete rows;
 create temp table rebuilt_wave (like redress.wave) on commit delete rows;
@@ -120,18 +99,58 @@ from (
     cross join lateral jsonb_array_elements(w.terms -> 'benefits') with ordinality as b (benefit, place)
 ) as lots;
 
--- rebuild_line_sums: lines by lot, mark, batch and minute; no time zone changes its day within one
-insert into line_sum (lot, mark, batch, minute, amount, lines, last_us)
-select lot, mark, batch, effective_us / 60000000, redress.total(amount), count(*), max(effective_us)
-from redress.booked_lines($1)
+-- rebuild_forms: lines are opened once for all entries that have the same, with what each adds to its slot and its redemption
+-- Null where it adds nothing: a strict sum passes over that at no cost.
+insert into form
+select lines, line, lot, posting, movement, has_voucher, by_lot, stray, amount, effective_at,
+       has_voucher and credit = 'available',
+       case when moves_own then case 'entitlement' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'unclaimed' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'available' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'held' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'redemption_clearing' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'breakage_forfeited' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'breakage_cancelled' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'declined' when credit then amount when debit then -amount end end,
+       case when moves_own then case 'revoked' when credit then amount when debit then -amount end end,
+       case when movement = 'reserved' then amount when debit = 'held' then -amount end,
+       case when movement = 'redeemed' then amount end,
+       case when movement = 'forfeited' then amount end,
+       case when movement = 'exception' then amount end,
+       case when movement = 'restored' and debit = 'redemption_clearing' then amount end,
+       case when movement = 'restored' and debit = 'breakage_forfeited' then amount end,
+       case when movement = 'cancelled' then amount end,
+       case when movement = 'exception_reversed' then amount end
+from (
+    select distinct_lines.lines, l.*, p.movement, p.debit, p.credit,
+           not l.by_lot and p.movement not in ('exception', 'exception_reversed') as moves_own
+    from (select distinct lines from redress.journal where shard = $1) as distinct_lines
+    cross join lateral redress.lines_of(distinct_lines.lines, null) as l  -- null: effective when the entry is
+    join redress.posting as p on p.code = l.posting
+) as opened;
+
+-- rebuild_line_sums: lines by lot, posting, batch and minute; no time zone changes its day within one
+insert into line_sum (lot, posting, batch, minute, amount, lines, last_line)
+select form.lot, form.posting, same.batch, minute, sum(form.amount * same.entries), sum(same.entries),
+       max(coalesce(form.effective_at, same.effective_at))
+from (
+    select lines, batch, redress.microseconds(effective_at) / 60000000 as entry_minute, max(effective_at) as effective_at,
+           count(*) as entries
+    from redress.journal
+    where shard = $1
+    group by 1, 2, 3
+) as same
+join form using (lines)
+cross join lateral (
+    select coalesce(redress.microseconds(form.effective_at) / 60000000, same.entry_minute) as minute
+) as counted
 group by 1, 2, 3, 4;
 
 -- rebuild_rollups: the roll-ups
 insert into rebuilt_rollup (shard, lot, posting, effective_day, recorded_day, amount, lines)
-select b.shard, l.lot, weight.posting, (to_timestamp(l.minute * 60) at time zone lot.timezone)::date,
+select b.shard, l.lot, l.posting, (to_timestamp(l.minute * 60) at time zone lot.timezone)::date,
        (b.recorded_at at time zone lot.timezone)::date, sum(l.amount), sum(l.lines)
 from line_sum as l
-join weight using (mark)
 join opened_lot as lot on lot.no = l.lot
 join redress.batch as b on b.shard = $1 and b.batch = l.batch
 group by 1, 2, 3, 4, 5;
@@ -172,13 +191,14 @@ from (
                max(array[j.seq, redress.microseconds(j.effective_at)]) filter (where j.kind = 8) as enrolled,
                -- before the issue it promises anew, by `entitled`
                max(array[j.seq, redress.microseconds(j.effective_at)])
-                   filter (where j.kind = 10 and redress.first_posting(j.lines) = 1) as reinstated,
+                   filter (where j.kind = 10 and f.movement = 'entitled') as reinstated,
                max(j.seq) filter (where j.kind = 9) as withdrawn_seq,
                max(j.seq) filter (where j.kind = 10) as reinstated_seq,
                max(j.seq) filter (where j.kind = 11) as issued
         from redress.journal as j
         left join opened_wave as w on j.detail is not null and w.programme = j.detail ->> 'programme' and w.wave = j.detail ->> 'wave'
-        left join opened_lot as l on j.detail is null and l.no = redress.first_lot(j.lines)
+        left join form as f on f.lines = j.lines and f.line = 1
+        left join opened_lot as l on j.detail is null and l.no = f.lot
         where j.shard = $1 and (j.kind between 7 and 11 and j.outcome = 1 or j.kind = 7 and j.outcome = 2)
         group by 1, 2
     ) as found
@@ -205,25 +225,25 @@ left join (
 ) as s on s.wave = w.no;
 
 -- rebuild_slots: each person's piece of each lot, as its lines have it
-insert into slot (beneficiary, lot, touched, moved_us, issued, claimed, entitlement, unclaimed, available, held,
+insert into slot (beneficiary, lot, touched, moved_at, issued, claimed, entitlement, unclaimed, available, held,
                   redeemed, forfeited, cancelled, declined, revoked)
-select beneficiary, lot, max(seq), max(effective_us), bool_or(w.has_voucher), bool_or(w.gives_available),
-       redress.total(amount * w.entitlement), redress.total(amount * w.unclaimed), redress.total(amount * w.available),
-       redress.total(amount * w.held), redress.total(amount * w.redeemed), redress.total(amount * w.forfeited),
-       redress.total(amount * w.cancelled), redress.total(amount * w.declined), redress.total(amount * w.revoked)
-from redress.booked_lines($1) as l
-join weight as w using (mark)
-where beneficiary is not null and not w.stray
-group by beneficiary, lot;
+select j.beneficiary, f.lot, max(j.seq), max(coalesce(f.effective_at, j.effective_at)), bool_or(f.has_voucher),
+       bool_or(f.gives_available), redress.total(f.entitlement), redress.total(f.unclaimed), redress.total(f.available),
+       redress.total(f.held), redress.total(f.redeemed), redress.total(f.forfeited), redress.total(f.cancelled),
+       redress.total(f.declined), redress.total(f.revoked)
+from redress.journal as j
+join form as f using (lines)
+where j.shard = $1 and j.beneficiary is not null and not f.stray
+group by j.beneficiary, f.lot;
 
 -- rebuild_stray_lines: lines on vouchers that were not there, with the ids that were named
 insert into stray_line (seq, line, beneficiary, programme, voucher, effective_us)
-select l.seq, l.line, l.beneficiary, lot.programme,
-       l.strays[row_number() over (partition by l.seq order by l.line)], l.effective_us
-from redress.booked_lines($1) as l
-join weight using (mark)
-join opened_lot as lot on lot.no = l.lot
-where l.strays is not null and weight.stray;
+select j.seq, f.line, j.beneficiary, lot.programme, j.strays[row_number() over (partition by j.seq order by f.line)],
+       redress.microseconds(coalesce(f.effective_at, j.effective_at))
+from redress.journal as j
+join form as f using (lines)
+join opened_lot as lot on lot.no = f.lot
+where j.shard = $1 and j.strays is not null and f.stray;
 
 -- rebuild_marks: vouchers that were declined, or revoked by themselves
 insert into marked (beneficiary, lot, declined, revoked, seq)
@@ -237,13 +257,13 @@ group by j.beneficiary, lot.no;
 
 -- rebuild_withdrawals: what left vouchers by and since a withdrawal that stands
 insert into withdrawal (beneficiary, lot, amount)
-select l.beneficiary, l.lot, sum(l.amount)
-from redress.booked_lines($1) as l
-join opened_lot as lot on lot.no = l.lot
-join standing as s on s.beneficiary = l.beneficiary and s.wave = lot.wave_no and s.withdrawn and l.seq >= s.withdrawn_seq
-join weight using (mark)
-where (select bool_or(withdrawn) from standing) and weight.movement = 'revoked' and not weight.by_lot
-group by l.beneficiary, l.lot;
+select j.beneficiary, f.lot, sum(f.amount)
+from redress.journal as j
+join form as f using (lines)
+join opened_lot as lot on lot.no = f.lot
+join standing as s on s.beneficiary = j.beneficiary and s.wave = lot.wave_no and s.withdrawn and j.seq >= s.withdrawn_seq
+where j.shard = $1 and f.movement = 'revoked' and not f.by_lot
+group by j.beneficiary, f.lot;
 
 -- rebuild_people: each person's last entry and the events seen, the parked ones last
 insert into person (beneficiary, last_seq, seen)
@@ -293,7 +313,8 @@ left join (
                        slot.issued::integer + slot.claimed::integer * 2 + coalesce(m.declined::integer, 0) * 4
                        + coalesce(m.revoked::integer, 0) * 8 + coalesce(t.withdrawn::integer, 0) * 16 as flags,
                        greatest(slot.touched, m.seq, case when slot.issued and t.issued then t.turned_seq end) as version,
-                       case when slot.issued then greatest(slot.moved_us, e.last_us) else slot.moved_us end as last_us,
+                       redress.microseconds(case when slot.issued then greatest(slot.moved_at, e.last_line) else slot.moved_at end)
+                           as last_us,
                        coalesce(w.amount, 0) as withdrawn_amount,
                        entitlement + unclaimed + available + held + redeemed + forfeited + cancelled + slot.declined
                        + slot.revoked as amount,
@@ -311,7 +332,8 @@ left join (
                 left join marked as m on m.beneficiary = slot.beneficiary and m.lot = slot.lot
                 left join withdrawal as w on w.beneficiary = slot.beneficiary and w.lot = slot.lot
                 left join (
-                    select stray.beneficiary, slot.lot, max(stray.effective_us) as last_us
+                    select stray.beneficiary, slot.lot,
+                           max(timestamptz 'epoch' + stray.effective_us * interval '1 microsecond') as last_line
                     from stray_line as stray
                     join slot on slot.beneficiary = stray.beneficiary
                     join opened_lot as lot on lot.no = slot.lot
@@ -363,22 +385,22 @@ known as (
     having min(seq) filter (where outcome <> 3) is not null
 ),
 moved as (
-    select l.beneficiary, lot.programme, l.redemption, l.lot, stray.voucher as stray,
-           min(l.seq * 65536 + l.line) as first,
-           redress.total(l.amount * p.of_held) as held,
-           redress.total(l.amount * p.of_redeemed) as redeemed,
-           redress.total(l.amount * p.of_forfeited) as forfeited,
-           redress.total(l.amount * p.of_exception) as exception,
-           redress.total(l.amount * p.of_restored) as restored,
-           redress.total(l.amount * p.of_forfeited_restored) as forfeited_restored,
-           redress.total(l.amount * p.of_cancelled) as cancelled,
-           redress.total(l.amount * p.of_exception_reversed) as exception_reversed
-    from redress.booked_lines($1) as l
-    join weight as p using (mark)
-    join opened_lot as lot on lot.no = l.lot
-    left join stray_line as stray on p.stray and stray.seq = l.seq and stray.line = l.line
-    where l.redemption is not null and l.outcome = 1 and not p.by_lot and (p.has_voucher or p.stray)
-      and p.movement in ('reserved', 'released', 'redeemed', 'forfeited', 'exception', 'restored', 'cancelled', 'exception_reversed')
+    select j.beneficiary, lot.programme, j.redemption, f.lot, stray.voucher as stray, min(j.seq * 65536 + f.line) as first,
+           redress.total(f.of_held) as held,
+           redress.total(f.of_redeemed) as redeemed,
+           redress.total(f.of_forfeited) as forfeited,
+           redress.total(f.of_exception) as exception,
+           redress.total(f.of_restored) as restored,
+           redress.total(f.of_forfeited_restored) as forfeited_restored,
+           redress.total(f.of_cancelled) as cancelled,
+           redress.total(f.of_exception_reversed) as exception_reversed
+    from redress.journal as j
+    join form as f using (lines)
+    join opened_lot as lot on lot.no = f.lot
+    left join stray_line as stray on f.stray and stray.seq = j.seq and stray.line = f.line
+    where j.shard = $1 and j.redemption is not null and j.outcome = 1 and not f.by_lot and f.has_voucher
+      and f.movement in ('reserved', 'released', 'redeemed', 'forfeited', 'exception', 'restored', 'cancelled',
+                         'exception_reversed')
     group by 1, 2, 3, 4, 5
 ),
 part as (
@@ -483,12 +505,12 @@ balance as (
            coalesce(sum(amount) filter (where account = 'revoked'), 0) as revoked,
            coalesce(sum(amount) filter (where account = 'declined'), 0) as declined,
            coalesce(sum(amount) filter (where account = 'exception'), 0) as exception,
-           max(last_us) as last_us
+           max(last_line) as last_line
     from (
-        select l.lot, side.account, side.amount, l.last_us
+        select l.lot, side.account, side.amount, l.last_line
         from line_sum as l
-        join weight using (mark)
-        cross join lateral (values (weight.debit, -l.amount), (weight.credit, l.amount)) as side (account, amount)
+        join redress.posting on posting.code = l.posting
+        cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
     ) as sides
     group by lot
 ),
@@ -503,7 +525,7 @@ select $1, lot.no, lot.programme, lot.wave, lot.benefit, lot.service, lot.amount
        lot.terms_version, lot.valid_from, coalesce(t.valid_until, lot.valid_until),
        case t.kind when 4 then 'revoked' when 5 then 'expired' else 'open' end,
        coalesce(t.revoked_at, 'infinity'), coalesce(t.booked_at, '-infinity'), coalesce(t.reopened_at, '-infinity'),
-       coalesce(timestamptz 'epoch' + b.last_us * interval '1 microsecond', '-infinity'),
+       coalesce(b.last_line, '-infinity'),
        coalesce(c.vouchers_open, 0), coalesce(c.vouchers_held, 0), coalesce(t.seq, lot.seq),
        coalesce(b.entitlement, 0), coalesce(b.unclaimed, 0), coalesce(b.available, 0), coalesce(b.held, 0),
        coalesce(b.programme_grant, 0), coalesce(b.redemption_clearing, 0), coalesce(b.breakage_forfeited, 0),
