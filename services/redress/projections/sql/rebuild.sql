@@ -310,12 +310,12 @@ left join (
             select *, account is not null and redress.fits_whole(amount, version, last_us, withdrawn_amount) as fits
             from (
                 select slot.*,
-                       slot.issued::integer + slot.claimed::integer * 2 + coalesce(m.declined::integer, 0) * 4
-                       + coalesce(m.revoked::integer, 0) * 8 + coalesce(t.withdrawn::integer, 0) * 16 as flags,
-                       greatest(slot.touched, m.seq, case when slot.issued and t.issued then t.turned_seq end) as version,
-                       redress.microseconds(case when slot.issued then greatest(slot.moved_at, e.last_line) else slot.moved_at end)
+                       slot.issued::integer + slot.claimed::integer * 2 + coalesce(beside.declined::integer, 0) * 4
+                       + coalesce(beside.revoked::integer, 0) * 8 + coalesce(beside.withdrawn::integer, 0) * 16 as flags,
+                       greatest(slot.touched, beside.seq, case when slot.issued then beside.turned_seq end) as version,
+                       redress.microseconds(case when slot.issued then greatest(slot.moved_at, beside.last_line) else slot.moved_at end)
                            as last_us,
-                       coalesce(w.amount, 0) as withdrawn_amount,
+                       coalesce(beside.amount, 0) as withdrawn_amount,
                        entitlement + unclaimed + available + held + redeemed + forfeited + cancelled + slot.declined
                        + slot.revoked as amount,
                        -- the place of the one account that it stands in; null where there are several, or none
@@ -327,20 +327,34 @@ left join (
                            when 64 then 6 when 128 then 7 when 256 then 8
                        end as account
                 from slot
-                join opened_lot as lot on lot.no = slot.lot
-                left join standing as t on t.beneficiary = slot.beneficiary and t.wave = lot.wave_no and t.turned_seq is not null
-                left join marked as m on m.beneficiary = slot.beneficiary and m.lot = slot.lot
-                left join withdrawal as w on w.beneficiary = slot.beneficiary and w.lot = slot.lot
                 left join (
-                    select stray.beneficiary, slot.lot,
-                           max(timestamptz 'epoch' + stray.effective_us * interval '1 microsecond') as last_line
-                    from stray_line as stray
-                    join slot on slot.beneficiary = stray.beneficiary
-                    join opened_lot as lot on lot.no = slot.lot
-                    where lot.programme = stray.programme
-                      and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
-                    group by stray.beneficiary, slot.lot
-                ) as e on e.beneficiary = slot.beneficiary and e.lot = slot.lot
+                    select beneficiary, lot, bool_or(declined) as declined, bool_or(revoked) as revoked, max(seq) as seq,
+                           bool_or(withdrawn) as withdrawn, max(turned_seq) as turned_seq, sum(amount)::bigint as amount,
+                           max(last_line) as last_line
+                    from (
+                        select beneficiary, lot, declined, revoked, seq, null::boolean as withdrawn,
+                               null::bigint as turned_seq, null::bigint as amount, null::timestamptz as last_line
+                        from marked
+                        union all
+                        select beneficiary, lot, null, null, null, null, null, amount, null
+                        from withdrawal
+                        union all
+                        select s.beneficiary, lot.no, null, null, null, s.withdrawn,
+                               case when s.issued then s.turned_seq end, null, null
+                        from standing as s
+                        join opened_lot as lot on lot.wave_no = s.wave
+                        where s.turned_seq is not null
+                        union all
+                        select stray.beneficiary, slot.lot, null, null, null, null, null, null,
+                               timestamptz 'epoch' + stray.effective_us * interval '1 microsecond'
+                        from stray_line as stray
+                        join slot on slot.beneficiary = stray.beneficiary
+                        join opened_lot as lot on lot.no = slot.lot
+                        where lot.programme = stray.programme
+                          and redress.voucher_id(lot.programme, lot.wave, stray.beneficiary, lot.benefit) = stray.voucher
+                    ) as told_apart
+                    group by beneficiary, lot
+                ) as beside using (beneficiary, lot)
                 offset 0  -- so that each is computed once
             ) as told
             offset 0
