@@ -12,7 +12,7 @@ import typer
 from typer.exceptions import TyperException
 
 from redress.api.errors import ServeError
-from redress.cli import clock, dead_letters, local, programme, relay, shard, topics, wave
+from redress.cli import clock, dead_letters, local, programme, projections, relay, shard, topics, wave
 from redress.cli import run as run_processes
 from redress.cli.api import token_command
 from redress.cli.demo import demo
@@ -70,6 +70,7 @@ app.command("roll-forward", epilog="Example: redress roll-forward --from 2026-01
     roll_forward_command
 )
 app.command("verify", epilog="Example: redress verify --all")(verify_command)
+app.add_typer(projections.app, name="projections")
 app.command("status", epilog="Example: redress status --json")(status_command)
 app.add_typer(shard.app, name="shard")
 app.add_typer(relay.app, name="relay")

@@ -99,7 +99,9 @@ async def compare_shard(connection: Connection, identity: LedgerIdentity, number
         rebuilt = await rebuild_shard(connection, identity, number)
     except BrokenJournalError as error:
         return Comparison(0, "", str(error), (str(error),))
-    parked = await _parked(connection, identity, number)
+    parked: dict[BeneficiaryId, Seen] = {}
+    async for person, _, event in parked_events(connection, identity, number):
+        parked.setdefault(person, Seen()).add(event.source, event.id, event.fingerprint)
     wanted = rebuilt_rows(rebuilt, parked)
     live = await live_rows(connection, number)
     return Comparison(
@@ -159,15 +161,15 @@ async def _live_people(connection: Connection, number: int) -> tuple[dict[Any, A
     return states, {person: events for person, events in seen.items() if events}
 
 
-async def _parked(connection: Connection, identity: LedgerIdentity, number: int) -> dict[BeneficiaryId, Seen]:
-    found: dict[BeneficiaryId, Seen] = {}
-    for row in await connection.fetch(query("live_parked", PACKAGE), number):
+async def parked_events(
+    connection: Connection, identity: LedgerIdentity, number: int
+) -> AsyncIterator[tuple[BeneficiaryId, int, Event]]:
+    """What waits, whose it is, and its arrival, in that order: seen, though the journal does not hold it."""
+    async for row in connection.cursor(query("live_parked", PACKAGE), number, prefetch=PREFETCH_ROWS):
         topic, offset = Topic(row["topic"]), row["record_offset"]
         event = decode(topic, number, offset, row["key"], row["value"], identity.shards)
         if isinstance(event, Event):
-            person = BeneficiaryId(row["beneficiary"])
-            found.setdefault(person, Seen()).add(event.source, event.id, event.fingerprint)
-    return found
+            yield BeneficiaryId(row["beneficiary"]), row["arrival"], event
 
 
 def _is_blank(person: Beneficiary) -> bool:
