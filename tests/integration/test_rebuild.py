@@ -73,7 +73,7 @@ ROUNDS: list[list[tuple[int, str, str]]] = [
         (1, "programme", "update redress.programme set seen = substring(seen from 13)"),
         (1, "lot", "update redress.lot set vouchers_open = vouchers_open + 1"),
         (1, "rollup", "update redress.rollup set amount = amount + 1, lines = lines + 1"),
-        (1, "redemption", "update redress.redemption set lines = jsonb_set(lines, '{0,1}', '7')"),
+        (1, "redemption", "update redress.redemption set lines = jsonb_set(lines::jsonb, '{0,1}', '7')"),
         (1, "state", "delete from redress.state"),
         (2, "lot", "update redress.lot set last_line = now(), booked_at = now()"),
         (2, "tally", "update redress.tally set entries = entries + 1"),
@@ -87,7 +87,7 @@ ROUNDS: list[list[tuple[int, str, str]]] = [
         (0, "state", "delete from redress.seen_spill"),
         (1, "terms", "delete from redress.terms"),
         (1, "state", "update redress.state set strays = '[[\"a\", \"b\", 1]]', last_seq = last_seq + 1"),
-        (2, "redemption", "update redress.redemption set expires_at = now(), request = request || '{\"order\": 1}'"),
+        (2, "redemption", "update redress.redemption set expires_at = now(), request = '[]'"),
         (2, "state", "insert into redress.state (shard, beneficiary, last_seq, spilled, grants, vouchers, seen) "
                      "select shard, gen_random_uuid(), last_seq, 0, grants, vouchers, seen from redress.state"),
         (3, "rollup", "update redress.rollup set effective_day = effective_day + 100"),

@@ -1,4 +1,4 @@
--- depends: 0005.narrow-rows
+-- depends: 0006.redemption
 -- What a rebuild needs to write state as sets: the inverse of `vouchers_of` and `grants_of`, and what else of it is bytes.
 
 create function redress.whole_voucher(lot smallint, flags integer, account integer, amount bigint, version bigint,

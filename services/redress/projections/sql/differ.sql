@@ -52,7 +52,8 @@ select 'redemption', format('%s/%s of %s', programme, redemption, beneficiary), 
        case when l is null then 'missing' when r is null then 'the journal knows of none' else 'not what the journal says' end
 from (select * from redress.redemption where shard = $1) as l
 full join rebuilt_redemption as r using (shard, beneficiary, programme, redemption)
-where l is distinct from r;
+where (l.status, l."order", l.service, l.expires_at, l.seq, l.request::jsonb, l.lines::jsonb)
+      is distinct from (r.status, r."order", r.service, r.expires_at, r.seq, r.request, r.lines);
 
 -- differ_state: what of the live rows is not as rebuilt. Which of the events seen stand in the row and which are spilled may differ
 insert into difference (name, key, beneficiary, problem)

@@ -39,6 +39,7 @@ create temp table rebuilt_lot (like redress.lot) on commit delete rows;
 create temp table rebuilt_state (like redress.state) on commit delete rows;
 create temp table rebuilt_seen_spill (like redress.seen_spill) on commit delete rows;
 create temp table rebuilt_redemption (like redress.redemption) on commit delete rows;
+alter table rebuilt_redemption alter column request type jsonb, alter column lines type jsonb;
 create temp table rebuilt_rollup (like redress.rollup) on commit delete rows;
 create temp table rebuilt_tally (like redress.tally) on commit delete rows;
 create temp table difference (name text, key text, beneficiary uuid, problem text) on commit delete rows;
@@ -460,16 +461,13 @@ select $1, known.beneficiary, known.programme, known.redemption,
        coalesce(recorded.detail ->> 'service', requested.detail ->> 'service'),
        case when requested.outcome = 1 then requested.occurred_at + make_interval(secs => terms.ttl_seconds) end,
        case when requested.seq is not null then
-           jsonb_build_object(
-               'order', requested.detail -> 'order', 'service', requested.detail -> 'service',
-               'lines', (
+           jsonb_build_array(
+               requested.detail -> 'order', requested.detail -> 'service', redress.microseconds(requested.occurred_at),
+               outcome.name, reason.name,
+               (
                    select jsonb_agg(jsonb_build_array(line -> 'voucher', line -> 'amount'))
                    from (select jsonb_array_elements(requested.detail -> 'lines') as line) as asked
-               ),
-               'time', to_char(requested.occurred_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
-                       || case when redress.microseconds(requested.occurred_at) % 1000000 = 0 then ''
-                               else to_char(requested.occurred_at, '.US') end || 'Z',
-               'outcome', outcome.name, 'reason', reason.name
+               )
            )
        end,
        coalesce(lines.lines, '[]'),
