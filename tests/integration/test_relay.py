@@ -18,7 +18,7 @@ from tests.harness.faulty_worker import RELAY_POINTS, died_by, start_faulty_work
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.published import published
 from tests.harness.relayed import MARKER, RELAY_SECONDS_MAX, assert_published, relayed
-from tests.harness.running_ledger import RunningLedger, chunks
+from tests.harness.running_ledger import POLL_SECONDS, RunningLedger, chunks
 from tests.oracle.scenario import EURO, WON, Scenario
 
 DIE_SECONDS_MAX = 30
@@ -40,6 +40,14 @@ async def test_everything_in_the_ledger_is_published_once_and_in_order(
         await relayed(ledger)
 
         await assert_published(ledger)
+
+        # and once nothing more comes, the relay is seen to lag by nothing
+        behind = (
+            "select max(head.batch - coalesce(relay.batch, 0)) from redress.head left join redress.relay using (shard)"
+        )
+        async with asyncio.timeout(RELAY_SECONDS_MAX):
+            while await ledger.database.fetchval(behind):  # noqa: ASYNC110 - the relay has no event of ours to set
+                await asyncio.sleep(POLL_SECONDS)
     await assert_ledger_sound(database)
 
 

@@ -100,7 +100,7 @@ class Relay:
         marker = await self._last_marker(shard, connection)
         published = marker.batch if marker else 0
         self._reached("relay_opened")
-        hinted_at = 0.0
+        hint = _Hint(shard, connection, self._reached)
         reader = GroupReader(self._identity, self._prefix, shard, connection)
         re_emission = ReEmission(self._identity, self._prefix, shard, connection, self._reached)
         while True:
@@ -108,16 +108,15 @@ class Relay:
             appended.clear()  # before looking: what is appended from here on sets it again
             group = await reader.next_group(published)
             if group is None:
+                await hint.keep()
                 if not again:
                     await _rung(appended, LOOK_SECONDS)
                 continue
             async with producer.transaction():
                 published, offset = await self._send_groups(producer, reader, group, appended)
             self._reached("relay_committed")
-            if time.monotonic() - hinted_at >= HINT_SECONDS:
-                hinted_at = time.monotonic()
-                await connection.execute(query("move_relay_hint"), shard, published, offset)
-                self._reached("relay_hinted")
+            hint.move(published, offset)
+            await hint.keep()
 
     async def _send_groups(
         self, producer: AIOKafkaProducer, reader: GroupReader, group: Group | None, appended: asyncio.Event
@@ -215,6 +214,30 @@ class Relay:
             # Where it was fenced, or Kafka is away, its transaction is aborted either way.
             with suppress(KafkaError, TimeoutError):
                 await asyncio.wait_for(producer.stop(), STOP_SECONDS_MAX)
+
+
+class _Hint:
+    """How far the relay is, kept in Postgres now and then, and once nothing more comes: else it would seem to lag."""
+
+    def __init__(self, shard: int, connection: Connection, reached: Checkpoint) -> None:
+        self._shard = shard
+        self._connection = connection
+        self._reached = reached
+        self._moved_to: tuple[int, int] | None = None
+        self._kept_at = 0.0
+
+    def move(self, batch: int, offset: int) -> None:
+        """A marker was published there."""
+        self._moved_to = batch, offset
+
+    async def keep(self) -> None:
+        """Keep it, if it has moved and was not kept just now."""
+        if self._moved_to is None or time.monotonic() - self._kept_at < HINT_SECONDS:
+            return
+        self._kept_at = time.monotonic()
+        await self._connection.execute(query("move_relay_hint"), self._shard, *self._moved_to)
+        self._moved_to = None
+        self._reached("relay_hinted")
 
 
 async def _group_before(until: float, reader: GroupReader, published: int, appended: asyncio.Event) -> Group | None:
