@@ -157,6 +157,25 @@ async def test_the_same_key_from_many_at_once_is_one_event(stack: Stack, databas
         assert [event["id"] for event in published].count("k-1") == 1
 
 
+async def test_keys_repeated_at_the_same_moment_get_each_its_own_answer(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    stranger, *persons = people(9, seed=6)
+    async with welcomed(stack, database, topic_prefix, *persons) as (api, events):
+        bodies = {f"k-{n}": request(events, person, "r-1", 1_000 + n) for n, person in enumerate(persons)}
+        first = {name: (await api.post("/v1/redemptions", body, name)).json() for name, body in bodies.items()}
+        await api.ledger.adopt("redress.redemption")
+
+        bodies = {"k-new": request(events, stranger, "r-1", 1_000), **dict(reversed(bodies.items()))}
+        answers = await asyncio.gather(*(api.post("/v1/redemptions", body, name) for name, body in bodies.items()))
+        again = {name: answer.json() for name, answer in zip(bodies, answers, strict=True)}
+
+        assert again.pop("k-new")["reason"] == "unknown_voucher"
+        assert again == first
+        published = await api.ledger.adopt("redress.redemption")
+        assert [event["id"] for event in published] == ["k-new"]
+
+
 async def test_a_key_with_another_body_is_refused(stack: Stack, database: str, topic_prefix: str) -> None:
     async with welcomed(stack, database, topic_prefix, ANN, BEN) as (api, events):
         await claim(api, events, ANN)

@@ -41,7 +41,6 @@ async def serve(app: FastAPI, host: str, port: int, stopping: asyncio.Event) -> 
             port=port,
             log_config=None,
             access_log=False,
-            proxy_headers=False,
             server_header=False,
             date_header=False,
             lifespan="on",
