@@ -33,18 +33,21 @@ def encode_event(
     type_name: str,
     event_id: str,
     source: str,
-    time: Instant,
+    time: Instant | str,
     partitionkey: str,
     data: Any,
     traceparent: str | None = None,
 ) -> bytes:
-    """One CloudEvent as compact JSON. `data`: what orjson writes natively, dataclasses included."""
+    """One CloudEvent as compact JSON. `data`: what orjson writes natively, dataclasses included.
+
+    `time` as text is a template's blank.
+    """
     event = {
         "specversion": SPEC_VERSION,
         "id": event_id,
         "type": type_name,
         "source": source,
-        "time": format_instant(time),
+        "time": time if isinstance(time, str) else format_instant(time),
         "partitionkey": partitionkey,
         "datacontenttype": DATA_CONTENT_TYPE,
         "data": data,
@@ -54,7 +57,9 @@ def encode_event(
     return orjson.dumps(event)
 
 
-def encode_record(data: Data, *, event_id: str, source: str, time: Instant, traceparent: str | None = None) -> Record:
+def encode_record(
+    data: Data, *, event_id: str, source: str, time: Instant | str, traceparent: str | None = None
+) -> Record:
     """The record of an event that comes in; type, topic and key follow from what it says."""
     known = _TYPES[type(data)]
     key = partition_key(data)

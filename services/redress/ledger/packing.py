@@ -4,6 +4,7 @@ The views of schema `finance` open the same bytes with `redress.lines_of`, `vouc
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -33,6 +34,8 @@ GRANT: Final = Struct(">hBqq")
 """wave, flags, due_seq (0: none), due_at: 19 bytes."""
 WHOLE_MAX: Final = 255
 """Whole vouchers of a row: their number is one byte. Any more are kept as the others are."""
+WHOLE_AMOUNTS: Final = 256
+"""How many of their amounts are kept: those of the benefits of the day, by account."""
 INT4_MAX: Final = 2**31 - 1
 """Minor units that four bytes hold: the amount of a narrow line or whole voucher."""
 VERSION_MAX: Final = 2**40 - 1
@@ -90,7 +93,7 @@ def unpack_lines(
     """The inverse of `pack_lines`."""
     left = iter(strays or ())
     lines = []
-    for lot_no, posting, flags, amount, effective in _parts_of_lines(packed, effective_at):
+    for lot_no, posting, flags, amount, effective in line_parts(packed, effective_at):
         lot = numbering.lot_keys[lot_no]
         voucher: VoucherId | None = None
         if flags & STRAY:
@@ -111,7 +114,8 @@ def unpack_lines(
     return lines
 
 
-def _parts_of_lines(packed: bytes, effective_at: Instant) -> Iterable[tuple[int, int, int, int, int]]:
+def line_parts(packed: bytes, effective_at: Instant) -> Iterable[tuple[int, int, int, int, int]]:
+    """Lot, posting, flags, amount and time of each line."""
     if packed[:1] == bytes([WIDE_LINE.size]):
         return WIDE_LINE.iter_unpack(packed[1:])
     return ((*parts, effective_at) for parts in LINE.iter_unpack(packed[1:]))
@@ -180,6 +184,24 @@ def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Vouche
         flags & WITHDRAWN > 0,
         withdrawn_amount,
     )
+
+
+def voucher_parts(packed: bytes) -> list[tuple[int, int, int, tuple[int, ...]]]:
+    """Lot, flags, version and amounts by account of each voucher, by lot."""
+    split_at = 1 + packed[0] * VOUCHER.size if packed else 0
+    parts: list[tuple[int, int, int, tuple[int, ...]]] = []
+    for lot_no, flags, account, amount, both in VOUCHER.iter_unpack(packed[1:split_at]):
+        parts.append((lot_no, flags, int.from_bytes(both, "big") >> LAST_BITS, _in_account(account, amount)))
+    for lot_no, flags, version, _, _, *amounts in SPLIT_VOUCHER.iter_unpack(packed[split_at:]):
+        parts.append((lot_no, flags, version, tuple(amounts)))
+    if split_at < len(packed):
+        parts.sort()
+    return parts
+
+
+@lru_cache(maxsize=WHOLE_AMOUNTS)
+def _in_account(place: int, amount: int) -> tuple[int, ...]:
+    return tuple(amount if place == each else 0 for each in range(len(VOUCHER_ACCOUNTS)))
 
 
 def moved(version: int, last: Instant) -> bytes:
@@ -252,3 +274,11 @@ def unpack_grants(packed: bytes, numbering: Numbering) -> dict[GrantKey, Grant]:
         )
         for wave_no, flags, due_seq, due_at in GRANT.iter_unpack(packed)
     }
+
+
+def due_at(packed: bytes, wave_no: int, seq: int) -> Instant | None:
+    """When issue became due in the wave by just this entry; None: it did not, or it is due no more."""
+    for no, _, due_seq, at in GRANT.iter_unpack(packed):
+        if no == wave_no:
+            return Instant(at) if due_seq == seq else None
+    return None

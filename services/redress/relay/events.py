@@ -1,26 +1,21 @@
-"""What goes out, as the contract's events: built from rows of the ledger, ready to be sent."""
+"""What goes out, as the contract's events, ready to be sent; entries and balances are in `row_writer`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from redress.contracts.encode import HEADERS, encode_event
+from redress.contracts.encode import encode_event
 from redress.contracts.instants import format_instant
 from redress.contracts.registry import OutTopic
-from redress.domain.accounts import Account
 from redress.domain.answer import answer
-from redress.domain.beneficiary import Beneficiary, Voucher
 from redress.domain.entry import Entry, Lapsed, LotKey
 from redress.domain.event import LotExtended, LotRevoked, ProgrammePublished, WaveOpened
-from redress.domain.ids import Instant, ProgrammeCode
-from redress.domain.programme import Programme
+from redress.domain.ids import Instant
+from redress.domain.value import value
 
-ENTRY, MARKER = "redress.entry.appended.v1", "redress.batch.committed.v1"
-BALANCE, LOT = "redress.beneficiary.balance.v1", "redress.lot.state.v1"
+MARKER, LOT = "redress.batch.committed.v1", "redress.lot.state.v1"
 DECISION, LETTER = "redress.redemption.decided.v1", "redress.record.dead_lettered.v1"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Outgoing:
     """A record to be sent. `topic` is without the prefix of an installation."""
 
@@ -28,7 +23,6 @@ class Outgoing:
     partition: int
     key: bytes
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = HEADERS
 
 
 class EventWriter:
@@ -37,50 +31,6 @@ class EventWriter:
     def __init__(self, ledger: str, shard: int) -> None:
         self._ledger = ledger
         self._shard = shard
-
-    def entry(self, entry: Entry, batch: int, recorded_at: Instant, currencies: Mapping[LotKey, str]) -> Outgoing:
-        """`redress.entry.appended.v1`."""
-        data = {
-            "ledger": self._ledger,
-            "shard": self._shard,
-            "seq": entry.seq,
-            "batch": batch,
-            "beneficiary": entry.beneficiary,
-            "outcome": entry.outcome,
-            "reason": entry.reason,
-            "cause": {
-                "source": entry.cause.source,
-                "id": entry.cause.id,
-                "type": entry.cause.type,
-                "topic": entry.cause.at.topic,
-                "partition": entry.cause.at.partition,
-                "offset": entry.cause.at.offset,
-            },
-            "occurred_at": format_instant(entry.occurred_at),
-            "effective_at": format_instant(entry.effective_at),
-            "recorded_at": format_instant(recorded_at),
-            "terms_version": entry.terms_version,
-            "redemption": entry.redemption,
-            "lines": [
-                {
-                    "movement": line.posting.movement,
-                    "debit": line.posting.debit,
-                    "credit": line.posting.credit,
-                    "amount": line.amount,
-                    "currency": currencies[line.lot],
-                    "programme": line.lot.programme,
-                    "wave": line.lot.wave,
-                    "benefit": line.lot.benefit,
-                    "voucher": line.shown_voucher,
-                    "effective_at": format_instant(line.effective),
-                    "by_lot": line.by_lot,
-                }
-                for line in entry.lines
-            ],
-        }
-        return self._event(
-            OutTopic.LEDGER, ENTRY, self._name(entry.seq), entry_key(entry), recorded_at, data, entry.cause.traceparent
-        )
 
     def marker(self, row: Any) -> Outgoing:
         """`redress.batch.committed.v1`, from a row of `relay_batches`."""
@@ -122,19 +72,6 @@ class EventWriter:
             data,
             entry.cause.traceparent,
         )
-
-    def balance(
-        self, person: Beneficiary, programmes: Mapping[ProgrammeCode, Programme], recorded_at: Instant
-    ) -> Outgoing:
-        """`redress.beneficiary.balance.v1`: absolute, as the beneficiary stands now."""
-        data = {
-            "beneficiary": person.id,
-            "shard": self._shard,
-            "seq": person.last_seq,
-            "vouchers": [_voucher(v, programmes) for v in person.vouchers.values() if v.issued],
-        }
-        name = f"{self._name(person.last_seq or 0)}-balance"
-        return self._event(OutTopic.BALANCE, BALANCE, name, str(person.id), recorded_at, data)
 
     def lot(self, row: Any, recorded_at: Instant) -> Outgoing:
         """`redress.lot.state.v1`, from a row of `relay_lots`; each shard says it in its own partition."""
@@ -218,35 +155,3 @@ def entry_key(entry: Entry) -> str:
 def lot_key(key: LotKey) -> str:
     """The key of a lot's records."""
     return f"lot/{key.programme}/{key.wave}/{key.benefit}"
-
-
-def _voucher(voucher: Voucher, programmes: Mapping[ProgrammeCode, Programme]) -> dict[str, Any]:
-    lot = programmes[voucher.lot.programme].waves[voucher.lot.wave].lots[voucher.lot.benefit]
-    amounts = voucher.amounts
-    return {
-        "voucher": voucher.id,
-        "programme": voucher.lot.programme,
-        "wave": voucher.lot.wave,
-        "benefit": voucher.lot.benefit,
-        "service": lot.benefit.service,
-        "status": _status(voucher),
-        "face": sum(amounts.values()),
-        "available": voucher.available,
-        "held": voucher.held,
-        "redeemed": amounts[Account.REDEMPTION_CLEARING],
-        "forfeited": amounts[Account.BREAKAGE_FORFEITED],
-        "version": voucher.version,
-    }
-
-
-def _status(voucher: Voucher) -> str:
-    """The voucher's own status: what its lot did is in the lot's record (RULES section 6)."""
-    if voucher.held > 0:
-        return "held"
-    if voucher.declined:
-        return "declined"
-    if voucher.is_revoked:
-        return "revoked"
-    if voucher.unclaimed + voucher.available == 0:
-        return "redeemed"
-    return "available" if voucher.available > 0 else "unclaimed"

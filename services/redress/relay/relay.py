@@ -17,6 +17,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError, ProducerFenced
 
+from redress.contracts.bulk import send_in_bulk
 from redress.contracts.encode import COMPRESSION
 from redress.contracts.registry import OutTopic
 from redress.ledger.connection import Connection
@@ -159,20 +160,15 @@ class Relay:
 
     async def _send(self, producer: AIOKafkaProducer, outgoing: Sequence[Outgoing]) -> int:
         """Send a group; the offset of its last record, once Kafka has it."""
-        sent = [
-            await producer.send(
-                self._prefix + record.topic.value,
-                record.value,
-                key=record.key,
-                partition=record.partition,
-                headers=list(record.headers),
-            )
-            for record in outgoing
-        ]
-        acknowledged = await asyncio.gather(*sent)
+        records: dict[tuple[str, int], list[tuple[bytes, bytes]]] = {}
+        for record in outgoing:
+            where = self._prefix + record.topic.value, record.partition
+            records.setdefault(where, []).append((record.key, record.value))
+        last = self._prefix + outgoing[-1].topic.value, outgoing[-1].partition
+        sent = {where: send_in_bulk(producer, *where, found) for where, found in records.items()}
+        ends = dict(zip(sent, await asyncio.gather(*sent.values()), strict=True))
         self._reached("relay_sent")
-        offset: int = acknowledged[-1].offset
-        return offset
+        return ends[last] - 1
 
     async def _last_marker(self, shard: int, connection: Connection) -> _Marker | None:
         """The last batch marker in the shard's partition of `redress.ledger`, read forward from the hint."""

@@ -9,25 +9,26 @@ on conflict (shard) do update set batch = excluded.batch, ledger_offset = exclud
 -- batch_digest: the digest of a batch
 select digest from redress.batch where shard = $1 and batch = $2;
 
--- relay_batches: batches not yet published, in order
+-- relay_lot_terms: what the numbers of lots in packed rows stand for
+select no, programme, wave, benefit, service, currency from redress.lot where shard = $1;
+
+-- relay_batches: batches not yet published, in order, and whether there are dead letters of one
 select batch, first_seq, next_seq, programme_offset, eligibility_offset, issuance_offset, redemption_offset,
-       recorded_at, rules_version, digest
+       recorded_at, rules_version, digest,
+       exists (select from redress.dead_letter as letter where letter.shard = $1 and letter.batch = batch.batch) as letters
 from redress.batch
 where shard = $1 and batch > $2
 order by batch
 limit $3;
 
--- relay_entries: entries of those batches, in order
-select journal.*, source.source as source_text
+-- relay_entries: entries of those batches, in order, each with the vouchers of its beneficiary if it is the last one
+select journal.*, source.source as source_text, person.last_seq, person.vouchers
 from redress.journal
 join redress.source on source.no = journal.source
-where shard = $1 and seq >= $2 and seq < $3
-order by seq;
-
--- relay_states: beneficiaries whose last entry is among those
-select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
-from redress.state
-where shard = $1 and beneficiary = any($2::uuid[]) and last_seq < $3;
+left join redress.state as person
+    on person.shard = $1 and person.beneficiary = journal.beneficiary and person.last_seq = journal.seq
+where journal.shard = $1 and journal.seq >= $2 and journal.seq < $3
+order by journal.seq;
 
 -- relay_orders: orders of redemptions that entries name without
 select beneficiary, programme, redemption, "order"
@@ -70,7 +71,7 @@ where shard = $1 and requested_at = $2 and done_at is null;
 select next_seq, recorded_at from redress.batch where shard = $1 and batch = $2;
 
 -- re_emission_people: the next beneficiaries by id, as they stand
-select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
+select beneficiary, last_seq, vouchers
 from redress.state
 where shard = $1 and beneficiary > $2 and last_seq < $3
 order by beneficiary
