@@ -24,7 +24,7 @@ TAMPERED: list[tuple[str, str]] = [
     ("roll_ups", "update redress.rollup set amount = amount + 1 where shard = 1"),
     ("roll_ups", "delete from redress.rollup where shard = 2"),
     ("roll_ups", "update redress.rollup set recorded_day = recorded_day - 1"),
-    ("vouchers", "update redress.state set vouchers = set_byte(vouchers, 42, 7) where octet_length(vouchers) > 0"),
+    ("vouchers", "update redress.state set vouchers = set_byte(vouchers, 8, 7) where octet_length(vouchers) > 20"),
     ("vouchers_and_lots", "update redress.lot set vouchers_open = vouchers_open + 1 where no = 2"),
     ("vouchers_and_lots", "update redress.state set vouchers = '' where shard = 1"),
     ("waves", "update redress.wave set granted = granted + 1 where shard = 1 and no = 1"),
@@ -40,8 +40,7 @@ TAMPERED: list[tuple[str, str]] = [
     ("offsets", "update redress.batch set recorded_at = recorded_at - interval '1 day' where batch = 2 and shard = 1"),
     (
         "effective_axis",
-        "update redress.journal set lines = overlay(lines placing int8send(4102444800000000) from 13 for 8) "
-        "where kind = 7",
+        "update redress.journal set effective_at = '2100-01-01' where kind = 7",
     ),
     (
         "holds",
@@ -63,7 +62,7 @@ TAMPERED: list[tuple[str, str]] = [
     ("digests", "update redress.journal set outcome = 3 where seq = 1 and shard = 1"),
     (
         "digests",
-        "update redress.journal set lines = overlay(lines placing int8send(1) from 5 for 8) "
+        "update redress.journal set lines = overlay(lines placing int4send(1) from 6 for 4) "
         "where kind = 7 and shard = 1",
     ),
     ("digests", "update redress.source set source = source || '/other'"),
