@@ -45,6 +45,6 @@ async def test_events_are_remembered_and_forgotten_however_many_came_since(
         corrected[1]["id"] = "waits"
         await ledger.send_all([other.opened(), corrected])
         await ledger.settled()
-        assert (await ledger.entries())[-1]["cause"]["id"] == "waits"
+        assert "waits" in {entry["cause"]["id"] for entry in await ledger.entries()}
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
