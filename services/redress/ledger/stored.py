@@ -36,7 +36,8 @@ class StoredVouchers:
 
     def get(self, voucher: VoucherId) -> Voucher | None:
         """The voucher of this id, if there is one."""
-        return self._opened.get(voucher) or self._find(voucher)
+        found = self._opened.get(voucher)
+        return self._find(voucher) if found is None else found
 
     def values(self) -> Iterable[Voucher]:
         """All of them."""
@@ -51,7 +52,7 @@ class StoredVouchers:
         return join_slots(slots)
 
     def __getitem__(self, voucher: VoucherId) -> Voucher:
-        found = self.get(voucher)
+        found = self._opened.get(voucher) or self._find(voucher)
         if found is None:
             raise KeyError(voucher)
         return found
