@@ -10,7 +10,6 @@ from redress.domain.ids import Instant, neighbourhood
 from redress.finance.queries import query
 from redress.ledger.connection import Connection
 
-
 _REQUEST_PARTS: Final = ("order", "service", "time", "outcome", "reason", "lines")
 
 
