@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
+from redress.contracts.instants import format_instant
 from redress.contracts.partitioner import partition_of
 from redress.domain.ids import Instant, neighbourhood
 from redress.finance.queries import query
 from redress.ledger.connection import Connection
+
+_REQUEST_PARTS: Final = ("order", "service", "time", "outcome", "reason", "lines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +250,17 @@ def _redemption(row: Any) -> RedemptionView:
         row["order"],
         row["service"],
         row["expires_at"],
-        row["request"],
+        _request(row["request"]),
         [RedemptionLineView(*line[:9]) for line in row["lines"]],
     )
+
+
+def _request(stored: list[Any] | None) -> dict[str, Any] | None:
+    """A request by the names of its parts; it is stored by their places."""
+    if stored is None:
+        return None
+    named = dict(zip(_REQUEST_PARTS, stored, strict=True))
+    return named | {"time": format_instant(named["time"])}
 
 
 def _entry(row: Any) -> EntryView:
