@@ -66,6 +66,7 @@ def demo(
     finally:
         if not was_up:
             down(settings.state, external)
+            console.print("\nThe servers are stopped; `redress local up` starts them again, with all that is in them.")
     raise typer.Exit(0 if agrees else 1)
 
 
