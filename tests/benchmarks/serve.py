@@ -8,6 +8,8 @@ import gc
 import signal
 import sys
 
+import uvloop
+
 from redress.cli.run import COLLECT_AFTER
 from redress.intake.worker import Worker
 from redress.runtime.logging import configure_logging
@@ -29,4 +31,4 @@ if __name__ == "__main__":
     configure_logging("text")
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER)
-    asyncio.run(serve())
+    uvloop.run(serve())
