@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
 from operator import itemgetter
 from typing import Any, TypeAlias
 
@@ -268,8 +267,8 @@ class _FormWriter:
                 lines = [effective] * len(form.lots)
             text = template % (
                 alike.seq,
-                _quoted(event.source),
-                orjson.dumps(event.id).decode(),
+                event.source,
+                event.id,
                 event.at.offset,
                 event.fingerprint.hex(),
                 alike.data.beneficiary,
@@ -350,8 +349,8 @@ def _template(form: Form) -> str:
     entry = [
         _NUMBER,
         TYPES[KINDS[form.of]],
-        _JSON,
-        _JSON,
+        _TEXT,
+        _TEXT,
         _NUMBER,
         _TEXT,
         _TEXT,
@@ -379,19 +378,13 @@ def _template(form: Form) -> str:
         ],
     ]
     text = orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE).decode().replace("%", "%%")
-    for gap, directive in ((_NUMBER, "%d"), (_JSON, "%s"), (_TEXT, '"%s"')):
+    for gap, directive in ((_NUMBER, "%d"), (_TEXT, '"%s"')):
         text = text.replace(f'"{gap}"', directive)
     return text
 
 
-_NUMBER, _JSON, _TEXT = "(number)", "(json)", "(text)"
-"""Gaps of a template: no code has brackets."""
-
-
-@lru_cache(maxsize=64)
-def _quoted(text: str) -> str:
-    """A source as JSON: there are few."""
-    return orjson.dumps(text).decode()
+_NUMBER, _TEXT = "(number)", "(text)"
+"""Gaps of a template: no code has brackets. What fills them needs no escape: the contracts allow no such character."""
 
 
 def _vouchers(lots: Iterable[Lot], numbering: Numbering, flags: int, account: Account) -> list[bytes]:
