@@ -114,6 +114,15 @@ async def test_a_shard_that_reads_mostly_rubbish_stops_until_it_is_resumed(
         assert await ledger.database.fetchval(stopped) == 0
         assert (await redress("shard", "resume", str(SHARD))).status == 1
         assert (await redress("shard", "resume", "99")).status == 2
+
+        # and what was counted before does not count again, in a worker that saw it either
+        for _ in range(COUNT):
+            await ledger.send_raw(REDEMPTION, SHARD, KEY, RUBBISH)
+        await _until(ledger, stopped, lambda count: count == 1)
+        assert (await redress("shard", "resume", str(SHARD))).status == 0
+        await ledger.send(*events.claimed(PERSON, "all"))
+        await ledger.settled()
+        assert await ledger.database.fetchval(stopped) == 0
         await worker.stop()
     await assert_ledger_sound(ledger.postgres)
 
