@@ -139,12 +139,12 @@ async def test_a_rebuild_that_ends_in_the_middle_leaves_everything_as_it_was(
         await connection.close()
     before = await content(database)
 
-    # when it fails, or its backend is ended, while it rebuilds or puts in place
+    # when it fails, or its backend is ended, while it rebuilds or puts in place a shard (another might be done by then)
     for step in ("rebuild_slots", "put_rollup"):
         for end in (_fail, _terminate):
             ending = _Ending(database, step, end)
             with pytest.raises((_FailedError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
-                await promote_shards(database, TEST_LEDGER, SHARDS, ending)
+                await promote_shards(database, TEST_LEDGER, SHARDS[:1], ending)
 
             # then nothing was put in place, and the shards are free at once
             assert ending.reached
