@@ -4,11 +4,14 @@ Tests in the order of RULES section 9; the first that fails counts. No bytes mak
 (`plain`); the models read the rest, and alone say what is wrong with a record.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
+from redress.contracts.columns import ColumnReader, EventColumns
 from redress.contracts.dead_letter import DETAIL_LENGTH_MAX
 from redress.contracts.detail import detail
 from redress.contracts.document import DocumentError, read_object
@@ -27,6 +30,9 @@ _PLAIN: dict[Topic, PlainReader] = {
     topic: PlainReader({known.name: known.domain for known in INPUTS.values() if known.topic is topic})
     for topic in Topic
     if topic is not Topic.PROGRAMME
+}
+_COLUMNS: dict[Topic, ColumnReader] = {
+    topic: ColumnReader(_PLAIN[topic]) for topic in (Topic.ELIGIBILITY, Topic.ISSUANCE)
 }
 
 
@@ -59,10 +65,21 @@ def decode_placed(at: Coordinates, key: bytes | None, value: bytes | None, *, is
         reader = _PLAIN.get(at.topic)
         plain = reader.read(value) if reader else None
         if plain is not None and key == plain.beneficiary.encode():
-            return Event(
-                plain.source, plain.id, plain.type, plain.time, plain.fingerprint, at, plain.data, plain.traceparent
-            )
+            said = sha256(plain.said).digest()
+            return Event(plain.source, plain.id, plain.type, plain.time, said, at, plain.data, plain.traceparent)
     return decode_by_model(at, key, value, is_placed=is_placed)
+
+
+def decode_alike(
+    topic: Topic, keys: Sequence[bytes | None], values: Sequence[bytes | None], places: Iterable[int]
+) -> Iterator[EventColumns]:
+    """Reads at once those records of these places that are alike; the others are left to `decode_placed`.
+
+    All of them stand in the partition of their keys.
+    """
+    reader = _COLUMNS.get(topic)
+    if reader is not None:
+        yield from reader.read(keys, values, (n for n in places if len(values[n] or b"") <= VALUE_BYTES_MAX))
 
 
 def decode_by_model(at: Coordinates, key: bytes | None, value: bytes | None, *, is_placed: bool) -> Event | Rejected:

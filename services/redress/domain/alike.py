@@ -1,22 +1,28 @@
 """Entries that come out alike: grants to people never heard of, and issues of promises that nobody has touched.
 
 They are nearly all of a programme's entries. What RULES section 5 makes of them depends on their wave alone, so one
-form stands for all, and only person, number and time are put in: no state of a person is built for it. Whatever does
-not fit is `decide`'s. That both ways come to the same is tested on the bytes the ledger stores.
+form stands for all of a batch, and person, number and time are columns: no state of a person is built for it. Whatever
+does not fit is `decide`'s. That both ways come to the same is tested on the bytes the ledger stores.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from redress.domain.accounts import ENTITLED, ISSUED_AVAILABLE, ISSUED_UNCLAIMED, Posting
-from redress.domain.event import Event, Granted, Issued, Standing
-from redress.domain.ids import FAR_PAST, BeneficiaryId, Instant, VoucherId, compute_voucher_id
+from redress.domain.event import Granted, Issued
+from redress.domain.ids import FAR_PAST, NEIGHBOURHOOD, Instant
 from redress.domain.lot import Lot
 from redress.domain.programme import Wave
 from redress.domain.shard import Shard
 from redress.domain.terms import Claim
 from redress.domain.time import FACT_TOLERANCE
+
+Instants: TypeAlias = NDArray[np.int64]
+Bytes: TypeAlias = NDArray[np.uint8]
 
 
 @dataclass(slots=True, eq=False)
@@ -29,26 +35,11 @@ class Form:
     lots: list[Lot]
 
 
-@dataclass(slots=True)
-class Alike:
-    """An accepted entry by its form. `vouchers`, in order of the lots, of an issue; `prev_seq` as in `Entry`."""
-
-    form: Form
-    seq: int
-    event: Event
-    data: Granted | Issued
-    effective: Instant
-    vouchers: list[VoucherId]
-    prev_seq: int | None
-
-    @property
-    def is_due(self) -> bool:
-        """Whether issuance is due by it: a former member joins again first."""
-        return isinstance(self.data, Granted) and self.data.standing is Standing.MEMBER
-
-
 def form_of(shard: Shard, data: Granted | Issued) -> Form | None:
-    """The form of such an event; None where each must be looked at: no such wave, or a lot that was closed once."""
+    """The form of such an event; None where each must be looked at.
+
+    So where there is no such wave, where a lot was closed once, and where vouchers are not those that are due.
+    """
     wave = shard.wave(data.programme, data.wave)
     if wave is None:
         return None
@@ -57,62 +48,59 @@ def form_of(shard: Shard, data: Granted | Issued) -> Form | None:
         return None
     if isinstance(data, Granted):
         return Form(Granted, wave, ENTITLED, lots)
+    if [(v.benefit, v.amount) for v in data.vouchers] != [(lot.key.benefit, lot.benefit.amount) for lot in lots]:
+        return None
     return Form(Issued, wave, ISSUED_UNCLAIMED if wave.terms.claim is Claim.REQUIRED else ISSUED_AVAILABLE, lots)
 
 
-def take_grant(shard: Shard, form: Form, event: Event, data: Granted) -> Alike | None:
-    """Take a grant to somebody never heard of, if it can be taken so."""
-    if event.time > shard.clock(event.time) + FACT_TOLERANCE:
-        return None
-    return Alike(form, _next_seq(shard), event, data, _effective(shard, event, FAR_PAST), [], None)
+def may_be_taken(shard: Shard, times: Instants) -> NDArray[np.bool_]:
+    """Which events are not too far ahead of the clock."""
+    return np.ones(len(times), np.bool_) if shard.now is None else times <= shard.now + FACT_TOLERANCE
 
 
-def take_issue(
-    shard: Shard, form: Form, event: Event, data: Issued, promised_at: Instant, prev_seq: int
-) -> Alike | None:
-    """Take an issue, if it can be taken so, of what was promised at `promised_at` and not touched since."""
-    if event.time > shard.clock(event.time) + FACT_TOLERANCE:
-        return None
-    vouchers = _due(form, data.beneficiary)
-    if len(data.vouchers) != len(vouchers):
-        return None
-    for issued, voucher, lot in zip(data.vouchers, vouchers, form.lots, strict=True):
-        if issued.voucher != voucher or issued.benefit != lot.key.benefit or issued.amount != lot.benefit.amount:
-            return None
-    return Alike(form, _next_seq(shard), event, data, _effective(shard, event, promised_at), vouchers, prev_seq)
+def effective(shard: Shard, times: Instants, last: Instants | Instant) -> Instants:
+    """When entries of events of these times are effective, on what was last moved then."""
+    clock = times if shard.now is None else shard.now
+    return np.asarray(np.minimum(np.maximum(times, last), clock), np.int64)
 
 
-def book(taken: Iterable[Alike]) -> None:
-    """Move the amounts of lots and waves, for all of a batch at once: nothing about single people reads them."""
-    latest: dict[Form, Instant] = {}
-    number: Counter[Form] = Counter()
-    for alike in taken:
-        number[alike.form] += 1
-        latest[alike.form] = max(alike.effective, latest.get(alike.form, FAR_PAST))
-    for form, n in number.items():
-        for lot in form.lots:
-            lot.balances[form.posting.debit] -= n * lot.benefit.amount
-            lot.balances[form.posting.credit] += n * lot.benefit.amount
-            lot.last_line = max(lot.last_line, latest[form])
-            lot.vouchers_open += n if form.of is Issued else 0
-        count = form.wave.count
-        if form.of is Granted:
-            count.granted += n
-            count.entitled_amount += n * form.wave.amount
-        else:
-            count.issued += n
-            count.issued_amount += n * form.wave.amount
+def voucher_texts(lot: Lot, beneficiaries: Bytes) -> Bytes:
+    """As `compute_voucher_id`, of each of these people; texts of UUIDs, like theirs."""
+    number, length = beneficiaries.shape
+    before, after = f"{lot.key.programme}/{lot.key.wave}/".encode(), f"/{lot.key.benefit}".encode()
+    hashed = np.empty((number, len(before) + length + len(after)), np.uint8)
+    hashed[:] = np.frombuffer(before + bytes(length) + after, np.uint8)
+    hashed[:, len(before) : len(before) + length] = beneficiaries
+    packed, width = hashed.tobytes(), hashed.shape[1]
+    h = "".join([sha256(packed[at : at + width]).hexdigest()[:20] for at in range(0, len(packed), width)])
+    digits = np.frombuffer(h.encode(), np.uint8).reshape(number, 20)
+    texts = np.empty((number, length), np.uint8)
+    texts[:] = np.frombuffer(b"........-....-8...-....-............", np.uint8)
+    texts[:, :NEIGHBOURHOOD] = beneficiaries[:, :NEIGHBOURHOOD]
+    texts[:, 15:18] = digits[:, 1:4]
+    texts[:, 19] = _VARIANTS[digits[:, 4]]
+    texts[:, 20:23] = digits[:, 5:8]
+    texts[:, 24:] = digits[:, 8:]
+    return texts
 
 
-def _next_seq(shard: Shard) -> int:
-    shard.next_seq += 1
-    return shard.next_seq - 1
+_VARIANTS = np.zeros(256, np.uint8)
+_VARIANTS[np.frombuffer(b"0123456789abcdef", np.uint8)] = np.frombuffer(b"89ab" * 4, np.uint8)
+"""The digit of a UUID that says its variant, by the digit of the hash that it is made of."""
 
 
-def _effective(shard: Shard, event: Event, last: Instant) -> Instant:
-    return min(max(event.time, last), shard.clock(event.time))
-
-
-def _due(form: Form, beneficiary: BeneficiaryId) -> list[VoucherId]:
-    opened = form.wave.opened
-    return [compute_voucher_id(opened.programme, opened.wave, beneficiary, lot.key.benefit) for lot in form.lots]
+def book(form: Form, times: Instants) -> None:
+    """Move the amounts of lots and wave, for entries effective at these times; no rule about one person reads them."""
+    n, latest = len(times), Instant(int(times.max()))
+    for lot in form.lots:
+        lot.balances[form.posting.debit] -= n * lot.benefit.amount
+        lot.balances[form.posting.credit] += n * lot.benefit.amount
+        lot.last_line = max(lot.last_line, latest)
+        lot.vouchers_open += n if form.of is Issued else 0
+    count = form.wave.count
+    if form.of is Granted:
+        count.granted += n
+        count.entitled_amount += n * form.wave.amount
+    else:
+        count.issued += n
+        count.issued_amount += n * form.wave.amount

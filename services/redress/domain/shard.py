@@ -70,6 +70,12 @@ class Shard:
         """The shard's clock; before the first tick, the event's own time."""
         return x if self.now is None else self.now
 
+    def next_seqs(self, entries: int) -> range:
+        """The numbers of the next so many entries."""
+        first = self.next_seq
+        self.next_seq += entries
+        return range(first, self.next_seq)
+
     def beneficiary(self, beneficiary: BeneficiaryId) -> Beneficiary:
         """What is known of a person; empty for a new one."""
         found = self.beneficiaries.get(beneficiary)

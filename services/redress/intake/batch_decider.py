@@ -7,30 +7,36 @@ alone, so that a replay along the batch log decides the same.
 """
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
 from typing import cast
 
-from redress.contracts.decode import Rejected, decode, decode_placed
+import numpy as np
+
+from redress.contracts.columns import TOGETHER_MIN, EventColumns
+from redress.contracts.decode import Rejected, decode, decode_alike, decode_placed
 from redress.contracts.partitioner import partitions_of
 from redress.domain.entry import DeadLetterReason, Lapsed
 from redress.domain.event import (
     ClockTicked,
     Coordinates,
     Event,
-    Granted,
-    Issued,
     LotExtended,
     LotRevoked,
     Personal,
     ProgrammePublished,
     Requested,
+    Topic,
     WaveOpened,
 )
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant, ProgrammeCode, WaveCode
 from redress.domain.step import fall_due, take_control, take_personal, take_tick, wake
 from redress.intake.record import Record
+from redress.ledger.alike_rows import Taken
 from redress.ledger.batch import RawRecord, RejectedRecord
 from redress.ledger.shard_ledger import NAMING, ShardLedger
 
@@ -41,7 +47,7 @@ REFUSED_BY_DATABASE = "value: refused by the database"
 """The detail of a dead letter whose value Postgres refuses. A replay knows such records by it."""
 LOOP_EVENTS_MAX = 100
 """Events decided before the event loop may turn to other shards: some 20 ms."""
-GRANT_OR_ISSUE = (Granted, Issued)
+TOPICS = tuple(Topic)
 
 
 @dataclass(slots=True)
@@ -147,29 +153,45 @@ class BatchDecider:
 
     async def take_personal(self, batch: Batch, records: Sequence[Record]) -> None:
         """Take records about single people, in the order given."""
-        self._ledger.forget_people()
-        personal = self._read_all(batch, records)
-        events_of = Counter([data.beneficiary for _, data in personal])
-        plain = {
-            data.beneficiary
-            for _, data in personal
-            if isinstance(data, GRANT_OR_ISSUE) and events_of[data.beneficiary] == 1
-        }
-        await self._ledger.load_people(
-            events_of,
-            {(data.beneficiary, data.programme, data.redemption) for _, data in personal if isinstance(data, NAMING)},
-            {(data.beneficiary, data.programme, data.order) for _, data in personal if isinstance(data, Requested)},
-            [event for event, _ in personal],
-            plain,
+        ledger = self._ledger
+        ledger.forget_people()
+        batch.read += records
+        alike, others = self._sort_out(records)
+        await asyncio.sleep(0)
+        single = self._read_singly(batch, records, others)
+        people = {data.beneficiary for _, _, data in single}
+        await ledger.load_rows(people.union(*(events.owners() for events in alike)))
+        taken = ledger.take_alike(alike, np.array([record.offset for record in records], np.int64))
+        await asyncio.sleep(0)
+        left = set(chain.from_iterable(events.places.tolist() for events in alike))
+        left -= set(chain.from_iterable(each.events.places.tolist() for each in taken))
+        if left:
+            single = sorted(single + self._read_singly(batch, records, sorted(left)), key=itemgetter(0))
+            batch.rejected.sort(key=lambda rejected: (TOPICS.index(rejected.at.topic), rejected.at.offset))
+        for _, _, data in single:
+            ledger.open_row(data.beneficiary)
+        await ledger.load_named(
+            [event for _, event, _ in single],
+            {(data.beneficiary, data.programme, data.redemption) for _, _, data in single if isinstance(data, NAMING)},
+            {(data.beneficiary, data.programme, data.order) for _, _, data in single if isinstance(data, Requested)},
         )
-        for n, (event, data) in enumerate(personal):
+        await self._decide(single, taken)
+
+    async def _decide(self, single: Sequence[tuple[int, Event, Personal]], taken: Sequence[Taken]) -> None:
+        """Decide these one by one, and number what was taken alike as it stands between them."""
+        shard = self._ledger.shard
+        places = sorted(chain.from_iterable(each.events.places.tolist() for each in taken))
+        seqs: list[int] = []
+        for n, (place, event, data) in enumerate(single):
             if n % LOOP_EVENTS_MAX == LOOP_EVENTS_MAX - 1:
                 await asyncio.sleep(0)
-            if isinstance(data, GRANT_OR_ISSUE) and data.beneficiary in plain:
-                if self._ledger.take_alike(event, data):
-                    continue
-                self._ledger.open_row(data.beneficiary)
-            take_personal(self._ledger.shard, event, data)
+            seqs += shard.next_seqs(bisect_left(places, place) - len(seqs))
+            take_personal(shard, event, data)
+        seqs += shard.next_seqs(len(places) - len(seqs))
+        of_place = np.zeros(places[-1] + 1 if places else 0, np.int64)
+        of_place[places] = seqs
+        for each in taken:
+            each.seqs = of_place[each.events.places]
 
     def moves_clock_only(self, controls: Sequence[Record]) -> bool:
         """Whether these records are nothing but ticks that let nothing fall due."""
@@ -214,22 +236,42 @@ class BatchDecider:
         fallen = any(entry.beneficiary or isinstance(entry.happening, Lapsed) for entry in results.entries)
         return fallen or bool(results.unparked or results.parked)
 
-    def _read_all(self, batch: Batch, records: Sequence[Record]) -> list[tuple[Event, Personal]]:
-        """The events among records of personal topics that stand in the shard's partitions."""
-        places = partitions_of([record.raw.key or b"" for record in records], self._shards)
-        events: list[tuple[Event, Personal]] = []
-        for record, place in zip(records, places, strict=True):
-            at, raw = record.at, record.raw
+    def _sort_out(self, records: Sequence[Record]) -> tuple[list[EventColumns], list[int]]:
+        """Events that are read together, of one person each; the places of the other records."""
+        if len(records) < TOGETHER_MIN:
+            return [], list(range(len(records)))
+        keys = [record.raw.key for record in records]
+        values = [record.raw.value for record in records]
+        of_key = Counter(keys)
+        found: list[EventColumns] = []
+        for topic in (Topic.ELIGIBILITY, Topic.ISSUANCE):
+            of_topic = [n for n, record in enumerate(records) if record.at.topic is topic and of_key[keys[n]] == 1]
+            placed = partitions_of([keys[n] or b"" for n in of_topic], self._shards)
+            shard = self._ledger.shard.number
+            fit = (
+                n for n, at in zip(of_topic, placed, strict=True) if at == shard and records[n].at not in self._poison
+            )
+            found += decode_alike(topic, keys, values, fit)
+        together = set(chain.from_iterable(events.places.tolist() for events in found))
+        return found, [n for n in range(len(records)) if n not in together]
+
+    def _read_singly(
+        self, batch: Batch, records: Sequence[Record], places: Sequence[int]
+    ) -> list[tuple[int, Event, Personal]]:
+        """The events among the records of personal topics at these places that stand in the shard's partitions."""
+        partitions = partitions_of([records[place].raw.key or b"" for place in places], self._shards)
+        events: list[tuple[int, Event, Personal]] = []
+        for place, partition in zip(places, partitions, strict=True):
+            at, raw = records[place].at, records[place].raw
             if at in self._poison:
                 event: Event | Rejected = Rejected(DeadLetterReason.INVALID, REFUSED_BY_DATABASE)
             else:
-                is_placed = raw.key is None or place == at.partition
+                is_placed = raw.key is None or partition == at.partition
                 event = decode_placed(at, raw.key, raw.value, is_placed=is_placed)
             if isinstance(event, Rejected):
                 batch.rejected.append(RejectedRecord(at, event.reason, event.detail, raw))
             else:
-                events.append((event, cast("Personal", event.data)))  # as every type of these topics is
-        batch.read += records
+                events.append((place, event, cast("Personal", event.data)))  # as every type of these topics is
         return events
 
     def _read(self, batch: Batch, record: Record) -> Event | None:

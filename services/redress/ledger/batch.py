@@ -100,7 +100,7 @@ class Touched:
 def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
     """Which rows of the state the results changed; of what came out alike only lots and waves."""
     found = Touched(set(), {}, {}, {}, {}, [])
-    for form in {taken.alike.form for taken in alike}:
+    for form in (taken.form for taken in alike):
         opened = form.wave.opened
         found.waves[opened.programme, opened.wave] = form.wave
         found.lots.update({lot.key: lot for lot in form.lots})
@@ -186,7 +186,8 @@ def tally_columns(entries: Iterable[Entry], alike: Iterable[Taken]) -> list[list
     counted = Counter(
         (KINDS[type(e.happening)], OUTCOMES[e.outcome], REASONS[e.reason] if e.reason else NO_REASON) for e in entries
     )
-    counted.update((KINDS[taken.alike.form.of], OUTCOMES[Outcome.ACCEPTED], NO_REASON) for taken in alike)
+    for taken in alike:
+        counted[KINDS[taken.form.of], OUTCOMES[Outcome.ACCEPTED], NO_REASON] += len(taken.events)
     return [list(column) for column in zip(*((*key, n) for key, n in sorted(counted.items())), strict=True)]
 
 

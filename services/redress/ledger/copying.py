@@ -10,7 +10,6 @@ from typing import Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from redress.domain.ids import Instant
 from redress.ledger.connection import POSTGRES_EPOCH
 
 Bytes: TypeAlias = NDArray[np.uint8]
@@ -48,24 +47,14 @@ async def copy_stream(rows: Sequence[bytes]) -> AsyncIterator[bytes]:
     yield b"".join((_BEGIN, *rows, _END))
 
 
-def int8s(values: Sequence[int]) -> Bytes:
+def int8s(values: Sequence[int] | NDArray[np.int64]) -> Bytes:
     """A bigint each."""
     return np.array(values, ">i8").view(np.uint8).reshape(len(values), 8)
 
 
-def int4s(values: Sequence[int]) -> Bytes:
-    """An integer each."""
-    return np.array(values, ">i4").view(np.uint8).reshape(len(values), 4)
-
-
-def instants(values: Sequence[Instant]) -> Bytes:
+def instants(values: NDArray[np.int64]) -> Bytes:
     """A timestamptz each."""
-    return (np.array(values, np.int64) - POSTGRES_EPOCH).astype(">i8").view(np.uint8).reshape(len(values), 8)
-
-
-def uuids(texts: Sequence[str]) -> Bytes:
-    """A uuid each, from its usual text."""
-    return np.frombuffer(bytes.fromhex("".join(texts).replace("-", "")), np.uint8).reshape(len(texts), 16)
+    return (values - POSTGRES_EPOCH).astype(">i8").view(np.uint8).reshape(len(values), 8)
 
 
 def alike_bytes(values: Sequence[bytes]) -> Bytes:
@@ -78,3 +67,23 @@ def sliced(rows: Bytes) -> list[bytes]:
     width = rows.shape[1]
     packed = rows.tobytes()
     return [packed[at : at + width] for at in range(0, len(packed), width)]
+
+
+def hexadecimal(rows: Bytes) -> Bytes:
+    """Each row's bytes as text."""
+    return np.frombuffer(rows.tobytes().hex().encode(), np.uint8).reshape(len(rows), 2 * rows.shape[1])
+
+
+def decimals(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], Bytes]:
+    """How many digits each has, of integers not below 0; their digits as text, flush right."""
+    width = len(str(values.max()))
+    digits = np.empty((len(values), width), np.uint8)
+    if (values == values[0]).all():
+        digits[:] = np.frombuffer(str(values[0]).encode(), np.uint8)
+        return np.full(len(values), width), digits
+    rest = values
+    for at in range(width - 1, -1, -1):
+        rest, digit = np.divmod(rest, 10)
+        digits[:, at] = digit + ord("0")
+    leading = np.cumsum(digits != ord("0"), axis=1) == 0
+    return width - leading[:, :-1].sum(axis=1), digits

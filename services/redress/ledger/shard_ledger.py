@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from redress.contracts.columns import EventColumns, Int64s
 from redress.contracts.decode import Rejected, decode
 from redress.domain.alike import book
 from redress.domain.beneficiary import Parked, RedemptionKey, RedemptionStatus
@@ -17,8 +18,6 @@ from redress.domain.event import (
     Control,
     Coordinates,
     Event,
-    Granted,
-    Issued,
     Recorded,
     Released,
     Requested,
@@ -29,7 +28,7 @@ from redress.domain.ids import FAR_FUTURE, BeneficiaryId, Instant, OrderId, Prog
 from redress.domain.seen import identity
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
-from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker
+from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker, Taken
 from redress.ledger.batch import BatchRows, RawRecord, RejectedRecord, spill, touched
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
@@ -141,34 +140,23 @@ class ShardLedger:
         restore_lots(self.shard, self.numbering, await fetch(query("load_lots"), number))
 
     async def load_people(
-        self,
-        beneficiaries: Iterable[BeneficiaryId],
-        redemptions: Set[OfRedemption] = frozenset(),
-        orders: Set[OfOrder] = frozenset(),
-        events: Iterable[Event] = (),
-        plain: Set[BeneficiaryId] = frozenset(),
+        self, beneficiaries: Iterable[BeneficiaryId], redemptions: Set[OfRedemption] = frozenset()
     ) -> None:
-        """Bring these people's state in: what these events meet, which name these redemptions and orders.
+        """Bring these people's state in, with these redemptions of theirs and those that their parked events name."""
+        await self.load_rows(beneficiaries)
+        for beneficiary in list(self._rows):
+            self.open_row(beneficiary)
+        await self.load_named((), redemptions)
 
-        `plain`: people whose one event is a grant or an issue; their rows are opened only by `open_row`.
-        """
+    async def load_rows(self, beneficiaries: Iterable[BeneficiaryId]) -> None:
+        """Bring these people's rows in. Those with anything parked are opened, the others only by `open_row`."""
         shard = self.shard
         wanted = sorted(set(beneficiaries) - shard.beneficiaries.keys())
-        known = []
         for row in await self._connection.fetch(query("load_states"), shard.number, wanted):
-            beneficiary = BeneficiaryId(row["beneficiary"])
-            known.append(beneficiary)
-            self._known.add(beneficiary)
-            self._rows[beneficiary] = row
-            if beneficiary not in plain or row["spilled"]:
-                self.open_row(beneficiary)
-        named = set(redemptions)
-        if known:
-            await self._load_spilled(events)
-            named |= await self._load_parked(known)
-        await self._load_redemptions(query("load_redemptions"), named)
-        await self._load_redemptions(query("load_orders"), orders)
-        shard.deadlines.sort()  # a sorted list is a heap
+            self._rows[BeneficiaryId(row["beneficiary"])] = row
+        self._known |= self._rows.keys()
+        if self._rows:
+            await self._load_parked(list(self._rows))
 
     def open_row(self, beneficiary: BeneficiaryId) -> None:
         """Open the person's row, if there is one and it was not opened yet."""
@@ -177,12 +165,25 @@ class ShardLedger:
             self.shard.beneficiaries[beneficiary] = restore_person(row, self.numbering)
             self._spilled[beneficiary] = row["spilled"]
 
-    def take_alike(self, event: Event, data: Granted | Issued) -> bool:
-        """Take the one event of a person by the form of its wave, if it fits; else it must be decided by itself."""
-        row = self._rows.get(data.beneficiary)
-        if row is None and data.beneficiary in self.shard.beneficiaries:
-            return False
-        return self._alike.take(event, data, row)
+    async def load_named(
+        self, events: Iterable[Event], redemptions: Set[OfRedemption], orders: Set[OfOrder] = frozenset()
+    ) -> None:
+        """Bring in these redemptions, and what was seen of the people of these events; their rows are open."""
+        await self._load_spilled(events)
+        waiting = (parked.event.data for parked in self.shard.parked.values())
+        named = {(data.beneficiary, data.programme, data.redemption) for data in waiting if isinstance(data, NAMING)}
+        await self._load_redemptions(query("load_redemptions"), redemptions | named)
+        await self._load_redemptions(query("load_orders"), orders)
+        self.shard.deadlines.sort()  # a sorted list is a heap
+
+    def take_alike(self, events: Iterable[EventColumns], offsets: Int64s) -> list[Taken]:
+        """Take of these events, of one person each, those that a form fits; the others must be decided one by one.
+
+        `offsets`: of all records of the batch. Whoever decides the others gives the taken ones their `seqs`.
+        """
+        for some in events:
+            self._alike.take(some, offsets, self._rows, self.shard.beneficiaries)
+        return self._alike.taken
 
     async def load_due(self, limit: int) -> None:
         """Bring in the people of the first `limit` holds and as many parked events that the clock has reached."""
@@ -226,9 +227,8 @@ class ShardLedger:
 
     @property
     def attempted(self) -> list[Coordinates]:
-        """The records of what was decided since the last batch."""
-        causes = [entry.cause.at for entry in self.shard.results.entries]
-        return causes + [taken.alike.event.at for taken in self._alike.taken]
+        """The records of what was decided one by one since the last batch."""
+        return [entry.cause.at for entry in self.shard.results.entries]
 
     async def append(
         self,
@@ -249,7 +249,8 @@ class ShardLedger:
             OSError, asyncpg.PostgresError, TimeoutError: whether it was written is not known; open the shard anew.
         """
         results = self.shard.take_results()
-        book(taken.alike for taken in self._alike.taken)
+        for taken in self._alike.taken:
+            book(taken.form, taken.effective)
         work = await self._encode(results, rejected, raw)
         self._reached("encoded")
         # asyncpg waits for ever inside a COPY whose connection breaks while the server is slower than we are.
@@ -268,7 +269,7 @@ class ShardLedger:
                 self.numbering.follow(self.shard, entry)
         alike = self._alike.taken
         await self._number_sources(
-            {entry.cause.source for entry in results.entries} | {taken.alike.event.source for taken in alike}
+            {entry.cause.source for entry in results.entries} | {taken.events.example.source for taken in alike}
         )
         found = touched(self.shard, results, alike)
         moved_out = [m for p in found.people for m in spill(self.shard.beneficiaries[p], SEEN_IN_ROW_MAX)]
@@ -419,8 +420,8 @@ class ShardLedger:
             if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
                 self.shard.deadlines.append((redemption.expires_at, person.id, *key))
 
-    async def _load_parked(self, people: list[BeneficiaryId]) -> set[OfRedemption]:
-        """Bring in what these people have parked; the redemptions it names, as it may be decided in this batch."""
+    async def _load_parked(self, people: list[BeneficiaryId]) -> None:
+        """Bring in what these people have parked."""
         found = await self._connection.fetch(query("load_parked"), self.shard.number, people)
         for row in found:
             parked = self._restore_parked(row)
@@ -429,8 +430,6 @@ class ShardLedger:
             self.shard.parked[parked.arrival] = parked
             self._parked_raw[parked.event.at] = RawRecord(row["key"], row["value"])
         self.shard.parked = dict(sorted(self.shard.parked.items()))
-        waiting = (parked.event.data for parked in self.shard.parked.values())
-        return {(data.beneficiary, data.programme, data.redemption) for data in waiting if isinstance(data, NAMING)}
 
     def _restore_parked(self, row: Any) -> Parked:
         topic = Topic(row["topic"])

@@ -2,13 +2,15 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from random import Random
 from uuid import UUID
 
+import numpy as np
 import pytest
 
-from redress.domain.alike import Alike, book, form_of, take_grant, take_issue
+from redress.domain.alike import book, effective, form_of, may_be_taken, voucher_texts
 from redress.domain.event import Coordinates, Event, Granted, Issued, IssuedVoucher, Standing, Topic
-from redress.domain.ids import BeneficiaryId, Instant, ProgrammeCode, WaveCode, voucher_id
+from redress.domain.ids import FAR_PAST, BeneficiaryId, Instant, ProgrammeCode, WaveCode, voucher_id
 from redress.domain.shard import Shard
 from redress.domain.step import take_personal
 from redress.domain.time import FACT_TOLERANCE
@@ -47,31 +49,47 @@ def _issue(person: BeneficiaryId) -> Issued:
 
 def test_lots_and_waves_end_as_by_the_rules_one_by_one(shard: Shard) -> None:
     ruled = deepcopy(shard)
-    taken: list[Alike | None] = []
     granting = form_of(shard, _grant(PEOPLE[0]))
     issuing = form_of(shard, _issue(PEOPLE[0]))
     assert granting is not None
     assert issuing is not None
     for person, x in zip(PEOPLE, TIMES, strict=True):
-        taken.append(take_grant(shard, granting, _event(_grant(person), x), _grant(person)))
         take_personal(ruled, _event(_grant(person), x), _grant(person))
     for person, x in zip(PEOPLE, reversed(TIMES), strict=True):
-        granted = ruled.results.entries[PEOPLE.index(person)]
-        promised = granted.effective_at, granted.seq
-        taken.append(take_issue(shard, issuing, _event(_issue(person), x), _issue(person), *promised))
         take_personal(ruled, _event(_issue(person), x), _issue(person))
 
-    alike = [each for each in taken if each is not None]
-    book(alike)
+    times = np.array(TIMES, np.int64)
+    granted = effective(shard, times, FAR_PAST)
+    book(granting, granted)
+    issued = effective(shard, times[::-1], granted)
+    book(issuing, issued)
+    seqs = [*shard.next_seqs(len(PEOPLE)), *shard.next_seqs(len(PEOPLE))]
 
-    assert [(a.seq, a.effective, a.prev_seq) for a in alike] == [
-        (entry.seq, entry.effective_at, entry.prev_seq) for entry in ruled.results.entries
-    ]
-    assert [(a.event.time, a.vouchers) for a in alike if a.vouchers] == [
-        (e.occurred_at, [line.voucher for line in e.lines]) for e in ruled.results.entries[len(PEOPLE) :]
-    ]
+    entries = ruled.results.entries
+    assert seqs == [entry.seq for entry in entries]
+    assert [*granted, *issued] == [entry.effective_at for entry in entries]
+    assert len(set(granted) | set(issued)) > 2
     assert shard.programmes == ruled.programmes
     assert shard.next_seq == ruled.next_seq
+
+
+def test_voucher_ids_of_many_are_those_of_each(shard: Shard) -> None:
+    people = [BeneficiaryId(str(UUID(bytes=Random(n).randbytes(16), version=4))) for n in range(300)]
+    texts = np.frombuffer("".join(people).encode(), np.uint8).reshape(len(people), 36)
+    form = form_of(shard, _issue(PEOPLE[0]))
+    assert form is not None
+    for lot in form.lots:
+        found = [row.tobytes().decode() for row in voucher_texts(lot, texts)]
+        assert found == [voucher_id(*WAVE, person, lot.key.benefit) for person in people]
+
+
+def test_before_the_first_tick_an_event_says_what_time_it_is() -> None:
+    given = Given()
+    times = np.array(TIMES, np.int64)
+
+    assert given.shard.now is None
+    assert may_be_taken(given.shard, times).all()
+    assert effective(given.shard, times, times + 1).tolist() == TIMES
 
 
 def test_a_lot_that_was_ever_closed_has_no_form(shard: Shard) -> None:
@@ -99,18 +117,11 @@ def test_no_wave_no_form(shard: Shard) -> None:
 def test_what_is_too_far_ahead_or_not_as_entitled_is_left_to_the_rules(shard: Shard) -> None:
     now = shard.now
     assert now is not None
-    form = form_of(shard, _grant(PEOPLE[0]))
-    issuing = form_of(shard, _issue(PEOPLE[0]))
-    assert form is not None
-    assert issuing is not None
-    ahead = _event(_grant(PEOPLE[0]), Instant(now + FACT_TOLERANCE + 1))
-    assert take_grant(shard, form, ahead, _grant(PEOPLE[0])) is None
-    ahead = _event(_issue(PEOPLE[0]), Instant(now + FACT_TOLERANCE + 1))
-    assert take_issue(shard, issuing, ahead, _issue(PEOPLE[0]), now, 1) is None
-    others = Issued(*WAVE, PEOPLE[0], _issue(PEOPLE[1]).vouchers)
-    assert take_issue(shard, issuing, _event(others, now), others, now, 1) is None
-    fewer = Issued(*WAVE, PEOPLE[0], _issue(PEOPLE[0]).vouchers[1:])
-    assert take_issue(shard, issuing, _event(fewer, now), fewer, now, 1) is None
-    turned = Issued(*WAVE, PEOPLE[0], _issue(PEOPLE[0]).vouchers[::-1])
-    assert take_issue(shard, issuing, _event(turned, now), turned, now, 1) is None
-    assert shard.next_seq == 3, "nothing was taken: the two control entries stand alone"
+    ahead = np.array([now + FACT_TOLERANCE, now + FACT_TOLERANCE + 1], np.int64)
+    assert may_be_taken(shard, ahead).tolist() == [True, False]
+    issued = _issue(PEOPLE[0])
+    fewer = replace(issued, vouchers=issued.vouchers[1:])
+    turned = replace(issued, vouchers=issued.vouchers[::-1])
+    dearer = replace(issued, vouchers=(replace(issued.vouchers[0], amount=1), *issued.vouchers[1:]))
+    assert form_of(shard, issued) is not None
+    assert [form_of(shard, data) for data in (fewer, turned, dearer)] == [None] * 3
