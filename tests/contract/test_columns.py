@@ -56,7 +56,7 @@ def as_events(topic: Topic, columns: EventColumns) -> dict[int, Event]:
     """Each of them as an event of its own."""
     found = {}
     for row, place in enumerate(columns.places.tolist()):
-        person = columns.owners()[row]
+        person = columns.owners[row]
         assert UUID(person).bytes == columns.people[row].tobytes()
         event_id = columns.ids[row].tobytes().decode()
         if columns.uuids is not None:
@@ -124,7 +124,7 @@ def test_few_are_left_to_be_read_one_by_one() -> None:
 def test_an_id_that_is_also_something_else_is_no_template() -> None:
     for odd in ("breach", uuid(5), "time", ":"):
         sent = sent_as([envelope(grant(5), 5, event_id=odd)] * TOGETHER_MIN, separators=(",", ":"))
-        fresh = ColumnReader(PlainReader({GRANTED: Granted}))
+        fresh = ColumnReader(PlainReader({GRANTED: Granted}), 10_000)
         assert not list(fresh.read([key for key, _ in sent], [value for _, value in sent], range(len(sent)))), odd
         assert_read_alike(Topic.ELIGIBILITY, sent)
     with pytest.raises(ValueError, match="id"):

@@ -61,8 +61,9 @@ class EventColumns:
     uuids: Bytes | None
     """The same as UUIDs, if they are."""
     times: Int64s
+    owners: list[BeneficiaryId]
     beneficiaries: Bytes
-    """Text of a UUID; `people` are the UUIDs."""
+    """Text of the beneficiary's id; `people` are the UUIDs."""
     people: Bytes
     vouchers: list[Bytes]
     """Text of an issue's voucher ids, in its order."""
@@ -71,11 +72,6 @@ class EventColumns:
 
     def __len__(self) -> int:
         return len(self.places)
-
-    def owners(self) -> list[BeneficiaryId]:
-        """The beneficiaries."""
-        text = self.beneficiaries.tobytes().decode()
-        return [BeneficiaryId(text[at : at + _UUID_LENGTH]) for at in range(0, len(text), _UUID_LENGTH)]
 
     def only(self, which: Mask) -> "EventColumns":
         """Those of them."""
@@ -87,6 +83,7 @@ class EventColumns:
             self.ids[which],
             None if self.uuids is None else self.uuids[which],
             self.times[which],
+            [owner for owner, it in zip(self.owners, which.tolist(), strict=True) if it],
             self.beneficiaries[which],
             self.people[which],
             [column[which] for column in self.vouchers],
@@ -140,10 +137,11 @@ class Blanks:
 
 
 class ColumnReader:
-    """Reads the grants or issues among the records of one topic, many at once."""
+    """Reads the grants or issues among the records of one topic, many at once; none with more bytes than `longest`."""
 
-    def __init__(self, reader: PlainReader) -> None:
+    def __init__(self, reader: PlainReader, longest: int) -> None:
         self._reader = reader
+        self._longest = longest
         self._templates: defaultdict[int, list[_Template]] = defaultdict(list)
 
     def read(
@@ -156,6 +154,8 @@ class ColumnReader:
             if value is not None and key is not None and len(key) == _UUID_LENGTH:
                 of_length[len(value)].append(place)
         for length, these in of_length.items():
+            if length > self._longest:
+                continue
             yield from self._read_equally_long(length, keys, values, np.array(these, np.intp))
 
     def _read_equally_long(
@@ -245,7 +245,8 @@ class _Template:
             texts["id"],
             uuids if self._has_uuid else None,
             times,
-            texts["beneficiary"],
+            _uuids(owners),
+            owners,
             people,
             [texts[name] for name in self._vouchers],
             texts.get("traceparent"),
@@ -261,6 +262,11 @@ def _template(reader: PlainReader, text: bytes) -> _Template | None:
         return _Template(event, text, orjson.loads(text))
     except ValueError:
         return None
+
+
+def _uuids(texts: Bytes) -> list[BeneficiaryId]:
+    packed = texts.tobytes().decode("latin-1")
+    return [BeneficiaryId(packed[at : at + _UUID_LENGTH]) for at in range(0, len(packed), _UUID_LENGTH)]
 
 
 def uuids_of(text: Bytes) -> tuple[Bytes, Mask]:

@@ -32,7 +32,7 @@ _PLAIN: dict[Topic, PlainReader] = {
     if topic is not Topic.PROGRAMME
 }
 _COLUMNS: dict[Topic, ColumnReader] = {
-    topic: ColumnReader(_PLAIN[topic]) for topic in (Topic.ELIGIBILITY, Topic.ISSUANCE)
+    topic: ColumnReader(_PLAIN[topic], VALUE_BYTES_MAX) for topic in (Topic.ELIGIBILITY, Topic.ISSUANCE)
 }
 
 
@@ -78,8 +78,7 @@ def decode_alike(
     All of them stand in the partition of their keys.
     """
     reader = _COLUMNS.get(topic)
-    if reader is not None:
-        yield from reader.read(keys, values, (n for n in places if len(values[n] or b"") <= VALUE_BYTES_MAX))
+    return reader.read(keys, values, places) if reader else iter(())
 
 
 def decode_by_model(at: Coordinates, key: bytes | None, value: bytes | None, *, is_placed: bool) -> Event | Rejected:

@@ -160,7 +160,7 @@ class BatchDecider:
         await asyncio.sleep(0)
         single = self._read_singly(batch, records, others)
         people = {data.beneficiary for _, _, data in single}
-        await ledger.load_rows(people.union(*(events.owners() for events in alike)))
+        await ledger.load_rows(people.union(*(events.owners for events in alike)))
         taken = ledger.take_alike(alike, np.array([record.offset for record in records], np.int64))
         await asyncio.sleep(0)
         left = set(chain.from_iterable(events.places.tolist() for events in alike))
@@ -240,17 +240,17 @@ class BatchDecider:
         """Events that are read together, of one person each; the places of the other records."""
         if len(records) < TOGETHER_MIN:
             return [], list(range(len(records)))
-        keys = [record.raw.key for record in records]
-        values = [record.raw.value for record in records]
+        keys = [record.key for record in records]
+        values = [record.value for record in records]
         of_key = Counter(keys)
         found: list[EventColumns] = []
         for topic in (Topic.ELIGIBILITY, Topic.ISSUANCE):
-            of_topic = [n for n, record in enumerate(records) if record.at.topic is topic and of_key[keys[n]] == 1]
+            of_topic = [n for n, record in enumerate(records) if record.topic is topic and of_key[keys[n]] == 1]
             placed = partitions_of([keys[n] or b"" for n in of_topic], self._shards)
             shard = self._ledger.shard.number
-            fit = (
-                n for n, at in zip(of_topic, placed, strict=True) if at == shard and records[n].at not in self._poison
-            )
+            fit = [n for n, partition in zip(of_topic, placed, strict=True) if partition == shard]
+            if self._poison:
+                fit = [n for n in fit if records[n].at not in self._poison]
             found += decode_alike(topic, keys, values, fit)
         together = set(chain.from_iterable(events.places.tolist() for events in found))
         return found, [n for n in range(len(records)) if n not in together]
@@ -259,17 +259,18 @@ class BatchDecider:
         self, batch: Batch, records: Sequence[Record], places: Sequence[int]
     ) -> list[tuple[int, Event, Personal]]:
         """The events among the records of personal topics at these places that stand in the shard's partitions."""
-        partitions = partitions_of([records[place].raw.key or b"" for place in places], self._shards)
+        partitions = partitions_of([records[place].key or b"" for place in places], self._shards)
         events: list[tuple[int, Event, Personal]] = []
         for place, partition in zip(places, partitions, strict=True):
-            at, raw = records[place].at, records[place].raw
+            record = records[place]
+            at = record.at
             if at in self._poison:
                 event: Event | Rejected = Rejected(DeadLetterReason.INVALID, REFUSED_BY_DATABASE)
             else:
-                is_placed = raw.key is None or partition == at.partition
-                event = decode_placed(at, raw.key, raw.value, is_placed=is_placed)
+                is_placed = record.key is None or partition == at.partition
+                event = decode_placed(at, record.key, record.value, is_placed=is_placed)
             if isinstance(event, Rejected):
-                batch.rejected.append(RejectedRecord(at, event.reason, event.detail, raw))
+                batch.rejected.append(RejectedRecord(at, event.reason, event.detail, record.raw))
             else:
                 events.append((place, event, cast("Personal", event.data)))  # as every type of these topics is
         return events
@@ -285,5 +286,4 @@ class BatchDecider:
     def _decode(self, record: Record) -> Event | Rejected:
         if record.at in self._poison:
             return Rejected(DeadLetterReason.INVALID, REFUSED_BY_DATABASE)
-        at, raw = record.at, record.raw
-        return decode(at.topic, at.partition, at.offset, raw.key, raw.value, self._shards)
+        return decode(record.topic, record.partition, record.offset, record.key, record.value, self._shards)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from redress.domain.event import Coordinates
+from redress.domain.event import Coordinates, Topic
 from redress.ledger.batch import RawRecord
 
 
@@ -10,15 +10,23 @@ from redress.ledger.batch import RawRecord
 class Record:
     """Where a record stands, and its bytes."""
 
-    at: Coordinates
-    raw: RawRecord
+    topic: Topic
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
 
     @property
-    def offset(self) -> int:
-        """Its offset in its partition."""
-        return self.at.offset
+    def at(self) -> Coordinates:
+        """Where it stands."""
+        return Coordinates(self.topic, self.partition, self.offset)
+
+    @property
+    def raw(self) -> RawRecord:
+        """Its bytes."""
+        return RawRecord(self.key, self.value)
 
     @property
     def size(self) -> int:
         """Bytes of key and value."""
-        return len(self.raw.key or b"") + len(self.raw.value or b"")
+        return len(self.key or b"") + len(self.value or b"")

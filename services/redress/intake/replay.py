@@ -262,7 +262,7 @@ class _Reader:
         while missing := [topic for topic in topics if await self._reached(topic) < ends[topic]]:
             before = await self._source.position()
             for record in await self._source.fetch(missing, timeout_ms=FETCH_MS, records_max=FETCH_RECORDS):
-                self._kept[record.at.topic].append(record)
+                self._kept[record.topic].append(record)
             if await self._source.position() != before:
                 read_at = asyncio.get_running_loop().time()
             elif asyncio.get_running_loop().time() - read_at > READ_SECONDS_MAX:

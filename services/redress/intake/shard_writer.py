@@ -96,7 +96,7 @@ class ShardWriter:
         begun = self._ledger.shard.now is not None  # until the first tick the programme alone is read
         # All topics at once: a control record that lay unread would keep the consumer from fetching the others.
         found = await self._fetch(tuple(Topic) if begun else (Topic.PROGRAMME,), timeout_ms)
-        records = [record for record in found if record.at.topic is not Topic.PROGRAMME]
+        records = [record for record in found if record.topic is not Topic.PROGRAMME]
         self._reached("fetched")
         controls, complete = await self._fetch_controls(found[: len(found) - len(records)])
         self._reached("programme_read")

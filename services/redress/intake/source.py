@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 
-from redress.domain.event import Coordinates, Topic
+from redress.domain.event import Topic
 from redress.intake.record import Record
-from redress.ledger.batch import RawRecord
 from redress.ledger.head import Position
 
 PERSONAL_TOPICS = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
@@ -70,7 +69,7 @@ class ShardSource:
         )
         records = [_record(topic, record) for topic in topics for record in found.get(self._partitions[topic], [])]
         taken = _within(records, BATCH_BYTES_MAX)
-        for topic, first_left in {record.at.topic: record.offset for record in reversed(records[taken:])}.items():
+        for topic, first_left in {record.topic: record.offset for record in reversed(records[taken:])}.items():
             self._consumer.seek(self._partitions[topic], first_left)
         return records[:taken]
 
@@ -98,4 +97,4 @@ def _within(records: Sequence[Record], bytes_max: int) -> int:
 
 
 def _record(topic: Topic, record: "ConsumerRecord[bytes | None, bytes | None]") -> Record:
-    return Record(Coordinates(topic, record.partition, record.offset), RawRecord(record.key, record.value))
+    return Record(topic, record.partition, record.offset, record.key, record.value)

@@ -127,7 +127,7 @@ class AlikeTaker:
         form = form_of(self._shard, events.example.data)
         if form is None or not self._fits(form):
             return
-        ids = events.owners()
+        ids = events.owners
         fits = may_be_taken(self._shard, events.times)
         fits &= np.array([person not in opened for person in ids])
         states = [rows.get(person) for person in ids]
@@ -276,6 +276,7 @@ class _TakenWriter:
         numbers = {"seq": taken.seqs, "offset": taken.offsets, "time": events.times, "effective": taken.effective}
         digits = [decimals(column) for column in numbers.values()]
         widths = np.array([widths for widths, _ in digits])
+        shapes = 20 ** np.arange(len(numbers)) @ widths
         texts = {
             "id": events.ids,
             "fingerprint": hexadecimal(events.fingerprints),
@@ -283,10 +284,10 @@ class _TakenWriter:
             **{f"voucher {n}": column for n, column in enumerate(events.vouchers)},
         }
         found: list[tuple[int, bytes]] = []
-        for shape in np.unique(widths, axis=1).T:
-            these = (widths == shape[:, None]).all(axis=0)
+        for shape in np.unique(shapes):
+            these = shapes == shape
             some = {name: column[these] for name, column in texts.items()}
-            for name, width, (_, column) in zip(numbers, shape, digits, strict=True):
+            for name, width, (_, column) in zip(numbers, widths[:, these.argmax()], digits, strict=True):
                 some[name] = column[these, -width:]
             rows = self._canonical_text({name: column.shape[1] for name, column in some.items()}).fill(some)
             found += zip(taken.seqs[these].tolist(), sliced(rows), strict=True)
@@ -315,7 +316,7 @@ class _TakenWriter:
         """As `person_rows.state_row`, of the people of `rows` after the issue."""
         taken = self._taken
         people = zip(
-            taken.events.owners(),
+            taken.events.owners,
             taken.seqs.tolist(),
             taken.rows,
             sliced(self._moved()),

@@ -104,7 +104,7 @@ set last_seq = moved.last_seq,
     vouchers = moved.vouchers,
     seen = moved.seen,
     strays = moved.strays
-from unnest($2::uuid[], $3::bigint[], $4::integer[], $5::bytea[], $6::bytea[], $7::bytea[], $8::jsonb[])
+from unnest($2::text[]::uuid[], $3::bigint[], $4::integer[], $5::bytea[], $6::bytea[], $7::bytea[], $8::jsonb[])
      as moved (beneficiary, last_seq, spilled, grants, vouchers, seen, strays)
 where state.shard = $1 and state.beneficiary = moved.beneficiary;
 

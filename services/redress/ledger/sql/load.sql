@@ -33,7 +33,7 @@ order by no;
 -- load_states: beneficiaries of a batch
 select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
 from redress.state
-where shard = $1 and beneficiary = any($2::uuid[]);
+where shard = $1 and beneficiary = any($2::text[]::uuid[]);
 
 -- load_spilled: which of these events were seen by beneficiaries with too many for their row
 select beneficiary, identity, fingerprint
@@ -70,7 +70,7 @@ cross join lateral (
 -- load_parked: what these beneficiaries have parked, in order of arrival
 select arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on
 from redress.parked
-where shard = $1 and beneficiary = any($2::uuid[])
+where shard = $1 and beneficiary = any($2::text[]::uuid[])
 order by arrival;
 
 -- due_holds: holds that have timed out, in their order
