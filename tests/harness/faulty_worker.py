@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
@@ -24,7 +23,6 @@ from redress.ledger.head import Position
 from redress.ledger.shard_ledger import Checkpoint
 from redress.relay.relay import Relay
 from tests.conftest import TEST_LEDGER
-from tests.harness.running_ledger import POLL_SECONDS
 
 POINTS: Final = (
     "opened",
@@ -126,11 +124,16 @@ def tell_more(reached: Checkpoint) -> None:
 
 def _hang(postgres: str) -> None:
     """Until SIGUSR1. A connection tells that it hangs: see HUNG."""
-    woken: list[int] = []
-    signal.signal(signal.SIGUSR1, lambda number, _: woken.append(number))
+    read, write = os.pipe()
+    os.set_blocking(write, False)
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    of_loop = signal.set_wakeup_fd(write)  # the loop's own pipe is read by nobody while it hangs
     with psycopg.connect(postgres, application_name="hung"):
-        while not woken:
-            time.sleep(POLL_SECONDS)
+        while os.read(read, 1) != bytes([signal.SIGUSR1]):
+            pass
+    signal.set_wakeup_fd(of_loop)
+    os.close(read)
+    os.close(write)
 
 
 HUNG: Final = "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'hung'"
