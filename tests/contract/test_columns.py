@@ -134,10 +134,17 @@ def test_an_id_that_is_also_something_else_is_no_template() -> None:
 ODD = [b'"', b"\\", b"\n", b"\x00", b"\xff", b"g", b"G", b"A", b"-", b" ", b"0", b"9", b"\xc3"]
 
 
+@pytest.mark.parametrize("ids", ["uuid", "text"])
 @pytest.mark.parametrize("topic", [Topic.ELIGIBILITY, Topic.ISSUANCE])
-def test_any_byte_may_be_any_other(topic: Topic) -> None:
+def test_any_byte_may_be_any_other(topic: Topic, ids: str) -> None:
     made = [issue(n) if topic is Topic.ISSUANCE else grant(n) for n in range(1, 10)]
-    sent = sent_as([envelope(data, n, trace=TRACE) for n, data in enumerate(made, 1)], separators=(",", ":"))
+    sent = sent_as(
+        [
+            envelope(data, n, trace=TRACE, event_id=f"event/{n}" if ids == "text" else None)
+            for n, data in enumerate(made, 1)
+        ],
+        separators=(",", ":"),
+    )
     key, value = sent[-1]
     assert value is not None
     broken = [(key, value[:at] + odd + value[at + 1 :]) for at in range(len(value)) for odd in ODD]

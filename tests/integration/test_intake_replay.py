@@ -100,9 +100,9 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
     issues = [at_any_time(won, won.issued, p) for p in first]
     wrong = won.issued(first[1])
     wrong[1]["data"]["vouchers"][0]["amount"] += 1
-    reused = won.issued(first[2])
-    reused[1]["id"] = grants[2][1]["id"]
-    reused[1]["source"] = grants[2][1]["source"]
+    reused = [won.issued(person) for person in first[20:80]]
+    for (_, again), (_, granted) in zip(reused, grants[20:80], strict=True):
+        again["id"], again["source"] = granted["id"], granted["source"]
     of: Counter[tuple[str, str]] = Counter()
     take = AlikeTaker.take
 
@@ -119,8 +119,8 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
             grants,
             [*(at_any_time(euro, euro.granted, p) for p in second), won.withdrawn(first[3]), *grants[:3]],
             [*(won.enrolled(p) for p in first[::10]), won.claimed(first[7]), wrong],
-            [reused, *issues[:160]],
-            [*issues[160:], *(at_any_time(euro, euro.issued, p) for p in second), *issues[:5]],
+            [*reused, *issues[:20], *issues[80:160]],
+            [*issues[20:80], *issues[160:], *(at_any_time(euro, euro.issued, p) for p in second), *issues[:5]],
             [won.lot_revoked("travel"), *(won.granted(p) for p in second[-10:])],
         ]
         for records in rounds:
