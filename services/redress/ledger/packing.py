@@ -25,6 +25,9 @@ VOUCHER: Final = Struct(">hBBi12s")
 voucher whose whole amount stands in one account."""
 SPLIT_VOUCHER: Final = Struct(">hB3q9q")
 """lot, flags, version, last line, withdrawn amount, then one amount per account of `VOUCHER_ACCOUNTS`: 99 bytes."""
+STAMP: Final = Struct(">qq")
+STAMP_AT: Final = 3
+"""Where version and last line of a split voucher stand."""
 LOT_BYTES: Final = 2
 """Either begins with the number of its lot."""
 LAST_BITS: Final = 56
@@ -184,6 +187,27 @@ def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Vouche
         flags & WITHDRAWN > 0,
         withdrawn_amount,
     )
+
+
+def unstamped(slot: bytes) -> bytes:
+    """A slot without what every entry changes: version and last line."""
+    if len(slot) == VOUCHER.size:
+        return slot[:-MOVED_BYTES]
+    return slot[:STAMP_AT] + slot[STAMP_AT + STAMP.size :]
+
+
+def stamped(rest: bytes, version: int, last: Instant) -> bytes:
+    """The inverse of `unstamped`."""
+    if len(rest) == VOUCHER.size - MOVED_BYTES:
+        return rest + moved(version, last)
+    return rest[:STAMP_AT] + STAMP.pack(version, last) + rest[STAMP_AT:]
+
+
+def last_of(slot: bytes) -> Instant:
+    """When the last line of a slot was effective."""
+    if len(slot) == VOUCHER.size:
+        return Instant(int.from_bytes(slot[-MOVED_BYTES:], "big") & (1 << LAST_BITS) - 1)
+    return Instant(STAMP.unpack_from(slot, STAMP_AT)[1])
 
 
 def voucher_parts(packed: bytes) -> list[tuple[int, int, int, tuple[int, ...]]]:

@@ -18,6 +18,7 @@ from redress.domain.event import (
     Control,
     Coordinates,
     Event,
+    Personal,
     Recorded,
     Released,
     Requested,
@@ -47,6 +48,7 @@ from redress.ledger.person_rows import (
     restore_person,
     restore_redemption,
 )
+from redress.ledger.precedents import Precedents
 from redress.ledger.queries import query
 
 Checkpoint = Callable[[str], None]
@@ -114,6 +116,7 @@ class ShardLedger:
         self._rows: dict[BeneficiaryId, Any] = {}
         self._redemptions_before: set[tuple[BeneficiaryId, RedemptionKey]] = set()
         self._alike = AlikeTaker(self.shard, self.numbering)
+        self._precedents = Precedents(self.shard, self.numbering)
 
     async def open(self, epoch: int) -> None:
         """Load what is not about single people. Waits for a commit of ours that may still be under way.
@@ -184,6 +187,10 @@ class ShardLedger:
         for some in events:
             self._alike.take(some, offsets, self._rows, self.shard.beneficiaries)
         return self._alike.taken
+
+    def take(self, event: Event, data: Personal) -> None:
+        """Take an event about one person, whose row is open, and drain what it makes decidable."""
+        self._precedents.take(event, data)
 
     async def load_due(self, limit: int) -> None:
         """Bring in the people of the first `limit` holds and as many parked events that the clock has reached."""

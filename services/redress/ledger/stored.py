@@ -7,7 +7,7 @@ what nobody looked at is never made into values.
 from collections.abc import Iterable
 
 from redress.domain.beneficiary import Grant, GrantKey, Grants, Voucher, Vouchers
-from redress.domain.ids import BeneficiaryId, VoucherId, voucher_id
+from redress.domain.ids import BeneficiaryId, VoucherId, is_id_of, voucher_id
 from redress.ledger.numbering import Numbering
 from redress.ledger.packing import (
     LOT_BYTES,
@@ -63,26 +63,44 @@ class StoredVouchers:
         self._slots.append(new)
         self._opened[voucher] = new
 
-    def _find(self, voucher: VoucherId) -> Voucher | None:
-        """The unopened one of this id. An id costs a hash, so the lot that the last one was of is tried first."""
-        last = self._numbering.last_found
-        for is_likely in (True, False):
-            for at, slot in enumerate(self._slots):
-                if isinstance(slot, bytes) and slot.startswith(last) is is_likely and self._id_of(slot) == voucher:
-                    self._numbering.last_found = slot[:LOT_BYTES]
-                    return self._open(at, slot)
+    def find_packed(self, voucher: VoucherId) -> tuple[int, bytes] | None:
+        """Place and bytes of the voucher of this id, if it is there and was not opened."""
+        if voucher in self._opened:
+            return None
+        slots, found = self._slots, self._numbering.found
+        for lot in found:
+            for at, slot in enumerate(slots):
+                if isinstance(slot, bytes) and slot.startswith(lot) and self._is_of(slot, voucher):
+                    if lot is not found[0]:
+                        self._numbering.found_in(lot)
+                    return at, slot
+        for at, slot in enumerate(slots):
+            if isinstance(slot, bytes) and slot[:LOT_BYTES] not in found and self._is_of(slot, voucher):
+                self._numbering.found_in(slot[:LOT_BYTES])
+                return at, slot
         return None
 
-    def _open(self, at: int, slot: bytes | Voucher) -> Voucher:
+    def put_packed(self, at: int, slot: bytes, voucher: VoucherId) -> None:
+        """Change the voucher at this place; if it was opened, it is so no more."""
+        self._slots[at] = slot
+        self._opened.pop(voucher, None)
+
+    def _find(self, voucher: VoucherId) -> Voucher | None:
+        """The unopened one of this id. An id costs a hash, so the lots that the last ones were of are tried first."""
+        found = self.find_packed(voucher)
+        return None if found is None else self._open(found[0], found[1], voucher)
+
+    def _open(self, at: int, slot: bytes | Voucher, voucher: VoucherId | None = None) -> Voucher:
         if isinstance(slot, Voucher):
             return slot
-        voucher = self._slots[at] = unpack_slot(slot, self._id_of(slot), self._numbering)
-        self._opened[voucher.id] = voucher
-        return voucher
-
-    def _id_of(self, slot: bytes) -> VoucherId:
         lot = self._numbering.lot_keys[lot_of(slot)]
-        return voucher_id(lot.programme, lot.wave, self._owner, lot.benefit)
+        known = voucher or voucher_id(lot.programme, lot.wave, self._owner, lot.benefit)
+        opened = self._slots[at] = self._opened[known] = unpack_slot(slot, known, self._numbering)
+        return opened
+
+    def _is_of(self, slot: bytes, voucher: VoucherId) -> bool:
+        lot = self._numbering.lot_keys[lot_of(slot)]
+        return is_id_of(voucher, lot.programme, lot.wave, self._owner, lot.benefit)
 
 
 class StoredGrants:
