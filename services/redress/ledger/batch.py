@@ -38,7 +38,7 @@ from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
 from redress.ledger.days import day_of
 from redress.ledger.digest import entry_bytes, hash_of
-from redress.ledger.entry_rows import Row, to_row
+from redress.ledger.entry_rows import Row, copied, to_row
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
 
@@ -253,9 +253,11 @@ class BatchRows:
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
-        self.journal: list[Row] = [
-            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries
+        self.journal = [
+            copied(to_row(entry, shard.number, batch, sources[entry.cause.source], numbering))
+            for entry in results.entries
         ]
+        """Rows in order of `COLUMNS`, as COPY reads them."""
         self.alike_journal, self.alike_states = formed.journal, formed.new_states
         self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []

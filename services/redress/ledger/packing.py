@@ -60,16 +60,17 @@ def pack_lines(lines: list[Line], effective_at: Instant, numbering: Numbering) -
     if not lines:
         return b"", None
     strays: list[str] = []
-    flags = [_line_flags(line, strays) for line in lines]
-    if all(line.effective == effective_at and line.amount <= INT4_MAX for line in lines):
+    lots = numbering.lots
+    packed = [
+        LINE.pack(lots[line.lot], line.posting.code, _line_flags(line, strays), line.amount)
+        for line in lines
+        if line.effective == effective_at and line.amount <= INT4_MAX
+    ]
+    if len(packed) < len(lines):
+        strays.clear()
         packed = [
-            LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount)
-            for line, f in zip(lines, flags, strict=True)
-        ]
-    else:
-        packed = [
-            WIDE_LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount, line.effective)
-            for line, f in zip(lines, flags, strict=True)
+            WIDE_LINE.pack(lots[line.lot], line.posting.code, _line_flags(line, strays), line.amount, line.effective)
+            for line in lines
         ]
     return bytes([len(packed[0])]) + b"".join(packed), strays or None
 

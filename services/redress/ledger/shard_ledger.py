@@ -318,9 +318,7 @@ class ShardLedger:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
         self._reached("fenced")
         if work.journal:
-            await self._connection.copy_records_to_table(
-                "journal", schema_name="redress", columns=COLUMNS, records=work.journal
-            )
+            await self._copy("journal", COLUMNS, work.journal)
         if work.alike_journal:
             await self._copy("journal", JOURNAL, work.alike_journal)
         if work.new_states:
