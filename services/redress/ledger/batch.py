@@ -1,6 +1,6 @@
 """What one batch writes: rows made of the results of a step, ready before the transaction begins."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -26,7 +26,7 @@ from redress.domain.event import (
     WaveOpened,
     Withdrawn,
 )
-from redress.domain.ids import BeneficiaryId
+from redress.domain.ids import BeneficiaryId, Instant
 from redress.domain.lot import Lot
 from redress.domain.programme import Programme, Wave
 from redress.domain.seen import identity
@@ -36,7 +36,7 @@ from redress.domain.terms import Terms
 from redress.ledger.alike_rows import AlikeRows, Taken
 from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
-from redress.ledger.days import day_of
+from redress.ledger.days import MINUTE, day_of
 from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, copied, to_row
 from redress.ledger.numbering import Numbering
@@ -105,10 +105,9 @@ def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
         found.waves[opened.programme, opened.wave] = form.wave
         found.lots.update({lot.key: lot for lot in form.lots})
     lots = found.lots
+    for key in {line.lot for entry in results.entries for line in entry.lines} - lots.keys():
+        lots[key] = shard.lot(key)
     for entry in results.entries:
-        for line in entry.lines:
-            if line.lot not in lots:
-                lots[line.lot] = shard.lot(line.lot)
         if entry.beneficiary is None:
             _touch_control(shard, entry, found)
         else:
@@ -166,28 +165,37 @@ def rollup_columns(
     alike: Mapping[tuple[int, int, date], tuple[int, int]],
 ) -> list[list[Any]]:
     """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
-    sums: dict[tuple[Any, ...], list[int]] = {key: list(both) for key, both in alike.items()}
+    by_minute: dict[tuple[LotKey, int, int], list[int]] = {}
     for entry in entries:
         for line in entry.lines:
-            day = day_of(line.effective, lots[line.lot].terms.timezone)
-            key = (numbering.lots[line.lot], line.posting.code, day)
-            both = sums.get(key)
+            minute = line.lot, line.posting.code, line.effective // MINUTE
+            both = by_minute.get(minute)
             if both is None:
-                sums[key] = [line.amount, 1]
+                by_minute[minute] = [line.amount, 1]
             else:
                 both[0] += line.amount
                 both[1] += 1
+    sums: defaultdict[tuple[int, int, date], list[int]] = defaultdict(lambda: [0, 0])
+    for key, both_alike in alike.items():
+        sums[key] = list(both_alike)
+    for (lot, posting, n), (amount, lines) in by_minute.items():
+        day = day_of(Instant(n * MINUTE), lots[lot].terms.timezone)
+        both = sums[numbering.lots[lot], posting, day]
+        both[0] += amount
+        both[1] += lines
     rows = [(*key, *sums[key]) for key in sorted(sums)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def tally_columns(entries: Iterable[Entry], alike: Iterable[Taken]) -> list[list[Any]]:
     """Columns for `count_entries`."""
-    counted = Counter(
-        (KINDS[type(e.happening)], OUTCOMES[e.outcome], REASONS[e.reason] if e.reason else NO_REASON) for e in entries
-    )
+    found = Counter([(type(e.happening), e.outcome, e.reason) for e in entries])
     for taken in alike:
-        counted[KINDS[taken.form.of], OUTCOMES[Outcome.ACCEPTED], NO_REASON] += len(taken.events)
+        found[taken.form.of, Outcome.ACCEPTED, None] += len(taken.events)
+    counted = {
+        (KINDS[kind], OUTCOMES[outcome], REASONS[reason] if reason else NO_REASON): n
+        for (kind, outcome, reason), n in found.items()
+    }
     return [list(column) for column in zip(*((*key, n) for key, n in sorted(counted.items())), strict=True)]
 
 

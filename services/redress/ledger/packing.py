@@ -138,9 +138,13 @@ def pack_vouchers(vouchers: Iterable[Voucher], numbering: Numbering) -> bytes:
 
 def join_slots(slots: list[bytes]) -> bytes:
     """The row of slots that come by lot, WHOLE_MAX of them whole at most."""
+    if not slots:
+        return b""
     whole = [slot for slot in slots if len(slot) == VOUCHER.size]
-    others = [slot for slot in slots if len(slot) != VOUCHER.size]
-    return bytes([len(whole)]) + b"".join(whole + others) if slots else b""
+    packed = bytes([len(whole)]) + b"".join(whole)
+    return (
+        packed + b"".join([slot for slot in slots if len(slot) != VOUCHER.size]) if len(whole) < len(slots) else packed
+    )
 
 
 def split_slots(packed: bytes) -> list[bytes]:

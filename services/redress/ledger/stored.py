@@ -26,10 +26,11 @@ from redress.ledger.packing import (
 class StoredVouchers:
     """The vouchers of a row, by lot; new ones come after."""
 
-    __slots__ = ("_numbering", "_opened", "_owner", "_slots")
+    __slots__ = ("_has_new", "_numbering", "_opened", "_owner", "_slots")
 
     def __init__(self, packed: bytes, owner: BeneficiaryId, numbering: Numbering) -> None:
-        self._slots: list[bytes | Voucher] = list(split_slots(packed))
+        self._slots: list[bytes | Voucher] = [*split_slots(packed)]
+        self._has_new = False
         self._opened: dict[VoucherId, Voucher] = {}
         self._owner = owner
         self._numbering = numbering
@@ -47,8 +48,9 @@ class StoredVouchers:
         """The row's bytes as they are now."""
         if len(self._slots) > WHOLE_MAX:
             return pack_vouchers(self.values(), self._numbering)
-        slots = [pack_slot(slot, self._numbering) if isinstance(slot, Voucher) else slot for slot in self._slots]
-        slots.sort()  # each begins with its lot
+        slots = [slot if isinstance(slot, bytes) else pack_slot(slot, self._numbering) for slot in self._slots]
+        if self._has_new:
+            slots.sort()  # each begins with its lot
         return join_slots(slots)
 
     def __getitem__(self, voucher: VoucherId) -> Voucher:
@@ -61,6 +63,7 @@ class StoredVouchers:
         if self.get(voucher) is not None:
             raise ValueError(f"voucher {voucher} is there already")
         self._slots.append(new)
+        self._has_new = True
         self._opened[voucher] = new
 
     def find_packed(self, voucher: VoucherId) -> tuple[int, bytes] | None:
