@@ -40,7 +40,7 @@ from redress.ledger.days import MINUTE, day_of
 from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, copied, to_row
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
+from redress.ledger.person_rows import columns, redemption_changes, redemption_row, state_row
 
 OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
 """Events after which a wave counts otherwise."""
@@ -283,10 +283,10 @@ class BatchRows:
         self.new_redemptions: list[Row] = []
         changed: list[Row] = []
         for (person, key), seq in sorted(found.redemptions.items()):
-            row = redemption_row(shard.beneficiaries[person], key, seq)
             if (person, key) in redemptions_before:
-                changed.append(row[:REDEMPTION_CHANGES])
+                changed.append(redemption_changes(shard.beneficiaries[person], key, seq))
             else:
+                row = redemption_row(shard.beneficiaries[person], key, seq)
                 self.new_redemptions.append((shard.number, *row))
         self._add("change_redemptions", columns(changed))
         waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]

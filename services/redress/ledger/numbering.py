@@ -31,6 +31,8 @@ class Numbering:
         self.lot_keys: dict[int, LotKey] = {}
         self.waves: dict[WaveKey, int] = {}
         self.wave_keys: dict[int, WaveKey] = {}
+        self.packed_keys: dict[bytes, LotKey] = {}
+        """Lots by the two bytes that a packed row has for their number."""
         self.found: list[bytes] = []
         """Packed numbers of lots whose vouchers were found, the last one first: a hint where to look first."""
 
@@ -39,6 +41,7 @@ class Numbering:
         number = _next(len(self.lots)) if number is None else number
         self.lots[key] = number
         self.lot_keys[number] = key
+        self.packed_keys[number.to_bytes(2, "big")] = key
 
     def add_wave(self, key: WaveKey, number: int | None = None) -> None:
         """Give a wave its number; None: the next."""

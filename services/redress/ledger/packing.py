@@ -164,11 +164,6 @@ def pack_slot(voucher: Voucher, numbering: Numbering, *, may_be_whole: bool = Tr
     return (_pack_whole(voucher, numbering) if may_be_whole else None) or _pack_split(voucher, numbering)
 
 
-def lot_of(slot: bytes) -> int:
-    """The number of the lot that a slot is a piece of."""
-    return int.from_bytes(slot[:LOT_BYTES], "big", signed=True)
-
-
 def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Voucher:
     """The voucher of a slot, given its id."""
     if len(slot) == VOUCHER.size:

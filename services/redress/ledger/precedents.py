@@ -41,7 +41,7 @@ from redress.domain.shard import Shard
 from redress.domain.step import take_personal
 from redress.domain.time import SECOND
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import LAST_MAX, VERSION_MAX, last_of, lot_of, pack_slot, stamped, unstamped
+from redress.ledger.packing import LAST_MAX, LOT_BYTES, VERSION_MAX, last_of, pack_slot, stamped, unstamped
 from redress.ledger.stored import StoredVouchers
 
 PRECEDENTS_KEPT: Final = 2**14
@@ -139,7 +139,7 @@ class Precedents:
         if found is None:
             return None
         at, slot = found
-        lot = shard.lot(self._numbering.lot_keys[lot_of(slot)])
+        lot = shard.lot(self._numbering.packed_keys[slot[:LOT_BYTES]])
         if lot.key.programme != data.programme or not lot.is_open or not lot.usable(x) or lot.reopened_at > x:
             return None
         identity = compute_identity(event.source, event.id)

@@ -416,14 +416,14 @@ class ShardLedger:
         if not asked:
             return
         for row in await self._connection.fetch(statement, self.shard.number, *columns(sorted(asked))):
-            person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
-            key = ProgrammeCode(row["programme"]), RedemptionId(row["redemption"])
-            if key in person.redemptions:
+            beneficiary, key, redemption = restore_redemption(row)
+            known = self.shard.beneficiaries[beneficiary].redemptions
+            if key in known:
                 continue
-            redemption = person.redemptions[key] = restore_redemption(row)
-            self._redemptions_before.add((person.id, key))
+            known[key] = redemption
+            self._redemptions_before.add((beneficiary, key))
             if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
-                self.shard.deadlines.append((redemption.expires_at, person.id, *key))
+                self.shard.deadlines.append((redemption.expires_at, beneficiary, *key))
 
     async def _load_parked(self, people: list[BeneficiaryId]) -> None:
         """Bring in what these people have parked."""

@@ -13,7 +13,6 @@ from redress.ledger.packing import (
     LOT_BYTES,
     WHOLE_MAX,
     join_slots,
-    lot_of,
     pack_grants,
     pack_slot,
     pack_vouchers,
@@ -96,13 +95,13 @@ class StoredVouchers:
     def _open(self, at: int, slot: bytes | Voucher, voucher: VoucherId | None = None) -> Voucher:
         if isinstance(slot, Voucher):
             return slot
-        lot = self._numbering.lot_keys[lot_of(slot)]
+        lot = self._numbering.packed_keys[slot[:LOT_BYTES]]
         known = voucher or voucher_id(lot.programme, lot.wave, self._owner, lot.benefit)
         opened = self._slots[at] = self._opened[known] = unpack_slot(slot, known, self._numbering)
         return opened
 
     def _is_of(self, slot: bytes, voucher: VoucherId) -> bool:
-        lot = self._numbering.lot_keys[lot_of(slot)]
+        lot = self._numbering.packed_keys[slot[:LOT_BYTES]]
         return is_id_of(voucher, lot.programme, lot.wave, self._owner, lot.benefit)
 
 
