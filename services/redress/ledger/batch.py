@@ -38,7 +38,7 @@ from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
 from redress.ledger.days import MINUTE, day_of
 from redress.ledger.digest import entry_bytes, hash_of
-from redress.ledger.entry_rows import Row, copied, to_row
+from redress.ledger.entry_rows import Row, RowForm, by_form, copied, to_row
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import columns, redemption_changes, redemption_row, state_row
 
@@ -257,15 +257,19 @@ class BatchRows:
         fresh: Mapping[Coordinates, RawRecord],
         parked_before: Mapping[Coordinates, RawRecord],
         redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
+        forms: Mapping[int, RowForm],
     ) -> None:
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
-        self.journal = [
-            copied(to_row(entry, shard.number, batch, sources[entry.cause.source], numbering))
-            for entry in results.entries
-        ]
+        self.journal: list[bytes] = []
         """Rows in order of `COLUMNS`, as COPY reads them."""
+        for entry in results.entries:
+            source, form = sources[entry.cause.source], forms.get(entry.seq)
+            if form is None:
+                self.journal.append(copied(to_row(entry, shard.number, batch, source, numbering)))
+            else:
+                self.journal.append(by_form(form, entry, shard.number, batch, source))
         self.alike_journal, self.alike_states = formed.journal, formed.new_states
         self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []

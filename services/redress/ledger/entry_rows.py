@@ -1,6 +1,7 @@
 """Entries to rows of the journal and back. A row with its lots' names is all that `evolve` needs."""
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from struct import Struct
 from typing import Any, Final
@@ -135,6 +136,57 @@ def copied(row: Row) -> bytes:
             NULL if balances is None else _balances(balances),
             NULL if detail is None else field(JSONB + _to_json(detail)),
             field(lines),
+        )
+    )
+
+
+@dataclass(slots=True, eq=False)
+class RowForm:
+    """What the rows of entries that come out alike have in common."""
+
+    kind: int
+    outcome: int
+    closing_to_reason: bytes
+    strays_and_balances: bytes
+    lines: bytes
+
+
+def row_form(entry: Entry, numbering: Numbering) -> RowForm:
+    """The form of the rows of such entries about a person, whose every line is effective when its entry is."""
+    lines, _ = pack_lines(entry.lines, entry.effective_at, numbering)
+    version, reason = entry.terms_version, entry.reason
+    return RowForm(
+        KINDS[type(entry.happening)],
+        OUTCOMES[entry.outcome],
+        NULL * 2
+        + (NULL if version is None else INT4.pack(4, version))
+        + (INT2.pack(2, REASONS[reason]) if reason else NULL),
+        NULL + (_balances(entry.balances) if entry.balances else NULL),
+        field(lines),
+    )
+
+
+def by_form(form: RowForm, entry: Entry, shard: int, batch: int, source: int) -> bytes:
+    """As `copied` of `to_row`."""
+    cause, prev_seq, redemption = entry.cause, entry.prev_seq, entry.redemption
+    event_id, trace = cause.id, cause.traceparent
+    occurred, effective = to_postgres(entry.occurred_at), to_postgres(entry.effective_at)
+    return b"".join(
+        (
+            _ALWAYS.pack(
+                *(len(COLUMNS), 8, entry.seq, 8, cause.at.offset, 8, occurred, 8, effective),
+                *(4, batch, 4, source, 2, shard, 2, form.kind, 2, form.outcome),
+            ),
+            NULL if prev_seq is None else INT8.pack(8, prev_seq),
+            form.closing_to_reason,
+            uuid_field(entry.beneficiary or ""),
+            uuid_field(event_id) + NULL if _UUID.fullmatch(event_id) else NULL + field(event_id.encode()),
+            field(cause.fingerprint),
+            NULL if redemption is None else field(redemption.encode()),
+            NULL if trace is None else field(trace.encode()),
+            form.strays_and_balances,
+            field(JSONB + _to_json(entry.happening)),
+            form.lines,
         )
     )
 

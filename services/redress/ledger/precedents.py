@@ -40,8 +40,9 @@ from redress.domain.seen import compute_identity
 from redress.domain.shard import Shard
 from redress.domain.step import take_personal
 from redress.domain.time import SECOND
+from redress.ledger.entry_rows import RowForm, row_form
 from redress.ledger.numbering import Numbering
-from redress.ledger.packing import LAST_MAX, LOT_BYTES, VERSION_MAX, last_of, pack_slot, stamped, unstamped
+from redress.ledger.packing import INT4_MAX, LAST_MAX, LOT_BYTES, VERSION_MAX, last_of, pack_slot, stamped, unstamped
 from redress.ledger.stored import StoredVouchers
 
 PRECEDENTS_KEPT: Final = 2**14
@@ -84,6 +85,7 @@ class _Precedent:
     held: int
     redemption: tuple[RedemptionStatus, tuple[Any, ...]] | None
     """The redemption's status and its one line afterwards."""
+    form: RowForm
 
 
 class Precedents:
@@ -93,6 +95,8 @@ class Precedents:
         self._shard = shard
         self._numbering = numbering
         self._precedents: dict[Key, _Precedent] = {}
+        self.forms: dict[int, RowForm] = {}
+        """By seq, of the entries that were made by precedent since the last batch."""
 
     def take(self, event: Event, data: Personal) -> None:
         """Take an event about one person, whose state is in memory."""
@@ -164,6 +168,8 @@ class Precedents:
             return
         if any(line.voucher != case.voucher or line.lot != lot.key or line.by_lot for line in entry.lines):
             return
+        if any(line.amount > INT4_MAX for line in entry.lines):
+            return
         redemption = None
         if entry.redemption is not None:
             known = case.person.redemptions[data.programme, entry.redemption]
@@ -181,6 +187,7 @@ class Precedents:
             lot.vouchers_open - opened,
             lot.vouchers_held - held,
             redemption,
+            row_form(entry, self._numbering),
         )
 
     def _follow(self, event: Event, data: Personal, case: _Case, precedent: _Precedent) -> None:
@@ -212,6 +219,7 @@ class Precedents:
         )
         shard.next_seq = seq + 1
         shard.results.entries.append(entry)
+        self.forms[seq] = precedent.form
         person.last_seq = seq
         person.seen.put_last(case.identity, event.fingerprint)
         case.vouchers.put_packed(case.at, stamped(precedent.slot, seq, effective), case.voucher)

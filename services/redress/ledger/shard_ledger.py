@@ -297,6 +297,7 @@ class ShardLedger:
             fresh=raw() if results.parked or results.dead_letters else {},
             parked_before=self._parked_raw,
             redemptions_before=self._redemptions_before,
+            forms=self._precedents.forms,
         )
 
     async def _write(self, position: Position, work: BatchRows, logged: LoggedBatch | None) -> None:
@@ -453,5 +454,6 @@ class ShardLedger:
         self._parked_raw.clear()
         self._known.clear()
         self._redemptions_before.clear()
+        self._precedents.forms.clear()
         self._rows.clear()
         self._alike = AlikeTaker(self.shard, self.numbering)
