@@ -45,8 +45,9 @@ from redress.ledger.numbering import Numbering
 from redress.ledger.packing import INT4_MAX, LAST_MAX, LOT_BYTES, VERSION_MAX, last_of, pack_slot, stamped, unstamped
 from redress.ledger.stored import StoredVouchers
 
-PRECEDENTS_KEPT: Final = 2**14
-"""How many are kept; past it they are learnt anew. A lot has one for each kind of event, state and amount it meets."""
+PRECEDENTS_KEPT: Final = 2**12
+"""How many a shard keeps, of 1 KiB each; past it they are learnt anew. A lot has one for each kind of event, state and
+amount it meets."""
 
 Key = tuple[Any, ...]
 _Asked = tuple[VoucherId | None, Any] | None
@@ -256,7 +257,7 @@ def _asks_to_release(_data: Released) -> _Asked:
 def _asks_to_reverse(data: Reversed) -> _Asked:
     if len(data.lines) > 1:
         return None
-    return (data.lines[0].voucher, data.lines[0].amount) if data.lines else (None, None)
+    return (data.lines[0].voucher, (data.scope, data.lines[0].amount)) if data.lines else (None, data.scope)
 
 
 _ASKS: Final[dict[type[Personal], Callable[[Any], _Asked]]] = {
