@@ -119,7 +119,7 @@ where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[]
 
 -- change_redemptions: redemptions that were there before the batch, by key; what was asked at first never changes
 insert into redress.redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq)
-select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+select $1, * from unnest($2::text[]::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                          $9::json[], $10::bigint[])
 on conflict (shard, beneficiary, programme, redemption) do update
 set status = excluded.status,
