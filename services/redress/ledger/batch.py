@@ -40,7 +40,7 @@ from redress.ledger.days import MINUTE, day_of
 from redress.ledger.digest import entry_bytes, hash_of
 from redress.ledger.entry_rows import Row, RowForm, by_form, copied, to_row
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import columns, redemption_changes, redemption_row, state_row
+from redress.ledger.person_rows import columns, moved_vouchers, redemption_changes, redemption_row, state_row
 
 OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
 """Events after which a wave counts otherwise."""
@@ -277,21 +277,30 @@ class BatchRows:
         self._add("put_terms", terms_columns(found.terms))
         self._add("put_waves", wave_columns(found.waves.values(), numbering))
         self._add("put_lots", lot_columns(found.lots.values(), numbering))
-        people = [shard.beneficiaries[person] for person in sorted(found.people)]
-        states = {p.id: state_row(p, spilled.get(p.id, 0), numbering) for p in people}
-        self.new_states: list[Row] = [(shard.number, *row) for person, row in states.items() if person not in known]
-        moved = [row for person, row in states.items() if person in known]
+        self.new_states: list[Row] = []
+        moved: list[Row] = []
+        vouchers_moved: list[Row] = []
+        for beneficiary in sorted(found.people):
+            person, out = shard.beneficiaries[beneficiary], spilled.get(beneficiary, 0)
+            row = moved_vouchers(person, out, numbering)
+            if row is not None:
+                vouchers_moved.append(row)
+            elif beneficiary in known:
+                moved.append(state_row(person, out, numbering))
+            else:
+                self.new_states.append((shard.number, *state_row(person, out, numbering)))
         self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
+        self._add("move_vouchers", columns(vouchers_moved))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
         self.new_redemptions: list[Row] = []
         changed: list[Row] = []
-        for (person, key), seq in sorted(found.redemptions.items()):
-            if (person, key) in redemptions_before:
-                changed.append(redemption_changes(shard.beneficiaries[person], key, seq))
+        for (beneficiary, key), seq in sorted(found.redemptions.items()):
+            person = shard.beneficiaries[beneficiary]
+            if (beneficiary, key) in redemptions_before:
+                changed.append(redemption_changes(person, key, seq))
             else:
-                row = redemption_row(shard.beneficiaries[person], key, seq)
-                self.new_redemptions.append((shard.number, *row))
+                self.new_redemptions.append((shard.number, *redemption_row(person, key, seq)))
         self._add("change_redemptions", columns(changed))
         waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]
         self._add("park", columns(parked_row(p, fresh[p.event.at]) for p in waiting if p.event.at not in parked_before))

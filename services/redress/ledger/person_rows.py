@@ -60,6 +60,13 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
     )
 
 
+def moved_vouchers(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[Any, ...] | None:
+    """A row of `move_vouchers`; None where grants, spilled events or strays may have changed too."""
+    if spilled or person.strays or not isinstance(person.grants, StoredGrants) or not person.grants.are_as_stored:
+        return None
+    return person.id, person.last_seq or 0, packed_vouchers(person.vouchers, numbering), person.seen.packed
+
+
 def restore_redemption(row: Any) -> tuple[BeneficiaryId, RedemptionKey, Redemption]:
     """A redemption, whose it is and its key. `row`: of `load_redemptions`."""
     beneficiary, programme, redemption, status, order, service, expires_at, request, lines = row

@@ -119,6 +119,11 @@ class StoredGrants:
         """The grant in this wave, if there is one."""
         return self._all().get(key)
 
+    @property
+    def are_as_stored(self) -> bool:
+        """Whether nobody looked at them, so that none can have changed."""
+        return self._opened is None
+
     def items(self) -> Iterable[tuple[GrantKey, Grant]]:
         """All of them, by wave."""
         return self._all().items()
