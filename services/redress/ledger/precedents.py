@@ -31,7 +31,6 @@ from redress.domain.event import (
     Released,
     Requested,
     Reversed,
-    VoucherRevoked,
 )
 from redress.domain.evolve import add_request
 from redress.domain.ids import Instant, RedemptionId, VoucherId
@@ -45,7 +44,7 @@ from redress.ledger.numbering import Numbering
 from redress.ledger.packing import INT4_MAX, LAST_MAX, LOT_BYTES, VERSION_MAX, last_of, pack_slot, stamped, unstamped
 from redress.ledger.stored import StoredVouchers
 
-PRECEDENTS_KEPT: Final = 2**12
+PRECEDENTS_MAX: Final = 2**12
 """How many a shard keeps, of 1 KiB each; past it they are learnt anew. A lot has one for each kind of event, state and
 amount it meets."""
 
@@ -96,6 +95,8 @@ class Precedents:
         self._shard = shard
         self._numbering = numbering
         self._precedents: dict[Key, _Precedent] = {}
+        self._met: set[int] = set()
+        """Hashes of cases that were met once: what never comes again is not worth learning."""
         self.forms: dict[int, RowForm] = {}
         """By seq, of the entries that were made by precedent since the last batch."""
 
@@ -106,10 +107,18 @@ class Precedents:
             take_personal(self._shard, event, data)
             return
         precedent = self._precedents.get(case.key)
-        if precedent is None:
-            self._decide(event, data, case)
-        else:
+        if precedent is not None:
             self._follow(event, data, case, precedent)
+            return
+        case.vouchers.open_at(case.at, case.slot, case.voucher)
+        met = hash(case.key)
+        if met in self._met:
+            self._decide(event, data, case)
+            return
+        if len(self._met) >= PRECEDENTS_MAX:
+            self._met.clear()
+        self._met.add(met)
+        take_personal(self._shard, event, data)
 
     def _case(self, event: Event, data: Personal) -> _Case | None:
         """What the event meets, if that is simple."""
@@ -177,7 +186,7 @@ class Precedents:
             redemption = known.status, _line_of(known.lines[case.voucher])
         slot = pack_slot(case.vouchers[case.voucher], self._numbering)
         case.vouchers.put_packed(case.at, slot, case.voucher)
-        if len(self._precedents) >= PRECEDENTS_KEPT:
+        if len(self._precedents) >= PRECEDENTS_MAX:
             self._precedents.clear()
         self._precedents[case.key] = _Precedent(
             entry.reason,
@@ -236,7 +245,7 @@ class Precedents:
                 known.order, known.service = data.order, data.service
 
 
-def _asks_of_voucher(data: Claimed | Declined | VoucherRevoked) -> _Asked:
+def _asks_of_voucher(data: Claimed | Declined) -> _Asked:
     return data.voucher, None
 
 
@@ -263,7 +272,6 @@ def _asks_to_reverse(data: Reversed) -> _Asked:
 _ASKS: Final[dict[type[Personal], Callable[[Any], _Asked]]] = {
     Claimed: _asks_of_voucher,
     Declined: _asks_of_voucher,
-    VoucherRevoked: _asks_of_voucher,
     Requested: _asks_to_spend,
     Recorded: _asks_to_spend,
     Captured: _asks_to_capture,

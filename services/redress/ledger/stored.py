@@ -41,7 +41,7 @@ class StoredVouchers:
 
     def values(self) -> Iterable[Voucher]:
         """All of them."""
-        return [self._open(at, slot) for at, slot in enumerate(self._slots)]
+        return [self.open_at(at, slot) for at, slot in enumerate(self._slots)]
 
     def packed(self) -> bytes:
         """The row's bytes as they are now."""
@@ -90,9 +90,10 @@ class StoredVouchers:
     def _find(self, voucher: VoucherId) -> Voucher | None:
         """The unopened one of this id. An id costs a hash, so the lots that the last ones were of are tried first."""
         found = self.find_packed(voucher)
-        return None if found is None else self._open(found[0], found[1], voucher)
+        return None if found is None else self.open_at(found[0], found[1], voucher)
 
-    def _open(self, at: int, slot: bytes | Voucher, voucher: VoucherId | None = None) -> Voucher:
+    def open_at(self, at: int, slot: bytes | Voucher, voucher: VoucherId | None = None) -> Voucher:
+        """The voucher at this place, of this id if it is known."""
         if isinstance(slot, Voucher):
             return slot
         lot = self._numbering.packed_keys[slot[:LOT_BYTES]]
