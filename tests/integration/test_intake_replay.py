@@ -10,17 +10,19 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from redress.domain.event import Event
 from redress.intake.batch_log import DatabaseLog
 from redress.intake.replay import Replay
 from redress.ledger.alike_rows import AlikeTaker
 from redress.ledger.connection import connect
 from redress.ledger.migrate import migrate
+from redress.ledger.precedents import Precedents
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, with_database
 from tests.harness.events import HOUR, START, Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.running_ledger import RunningLedger, chunks
-from tests.oracle.scenario import EURO, Scenario
+from tests.oracle.scenario import EURO, WON, Scenario
 
 SAME = {
     "batch": "select * from redress.batch order by shard, batch",
@@ -132,6 +134,86 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
     monkeypatch.setattr(AlikeTaker, "take", lambda *_: None)
     await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
 
+    origin, replayed = await _content(database), await _content(target)
+    for name, rows in origin.items():
+        assert replayed[name] == rows, name
+    await assert_ledger_sound(target)
+
+
+async def test_what_is_done_by_precedent_is_what_the_rules_decide_each_time(
+    stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    won, euro = Events(), Events(EURO, source="/euro")
+    around = Random(8)
+    crowd = people(250, seed=12)
+    followed: Counter[tuple[str, str]] = Counter()
+    follow = Precedents._follow
+
+    def counted(self: Precedents, event: Event, data: Any, *rest: Any) -> None:
+        followed[type(data).__name__, data.programme] += 1
+        follow(self, event, data, *rest)
+
+    def things_done(number: int) -> list[Record]:
+        """Each does a few things to a few vouchers, mostly in an order that makes sense; some at odd times."""
+        lives: list[list[Record | None]] = []
+        for person in crowd:
+            events, benefits = (won, ("all", "travel")) if around.random() < 0.7 else (euro, ("ride", "all"))
+            benefit, other = around.choice(benefits), around.choice(benefits)
+            amount, less = around.choice((5_000, 1_000)), 400
+            events.at = START + number * HOUR + around.choice((0, 0, 0, 0, 1, -1, -HOUR, HOUR))
+            spent = events.captured(person, f"r-{number}", around.choice((amount, amount, less)), benefit)
+            life = [
+                events.claimed(person, benefit),
+                events.requested(person, f"r-{number}", amount, benefit),
+                around.choice((spent, spent, events.released(person, f"r-{number}"))),
+                events.reversed(person, f"r-{number}", around.choice((None, None, less)), benefit),
+                events.recorded(person, f"s-{number}", amount, around.choice((benefit, other, other))),
+                events.declined(person, around.choice((benefit, other))),
+                events.captured(person, f"s-{number}", less, other),
+            ]
+            if around.random() < 0.1:
+                life[4][1]["id"] = life[1][1]["id"]  # a conflict
+            lives.append([event if around.random() < 0.7 else None for event in life])
+        if number % 3 == 2:
+            return [event for life in lives for event in life if event]
+        records = [event for stage in zip(*lives, strict=True) for event in stage if event]
+        records += around.sample(records, 50)  # duplicates
+        if number % 3 == 1:
+            around.shuffle(records)
+        return records
+
+    monkeypatch.setattr(Precedents, "_follow", counted)
+    rounds: list[list[Record]] = [
+        [*won.begin(), euro.published(), euro.opened()],
+        [each for person in crowd for each in (won.granted(person), euro.granted(person))],
+        [each for person in crowd for each in (won.issued(person), euro.issued(person))],
+    ]
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        for records in rounds:
+            await ledger.send_all(records)
+            await ledger.settled()
+        for number in range(6):
+            won.at = euro.at = START + number * HOUR
+            control = [won.tick()]
+            if number == 2:
+                control += [won.published(version=2, vouchers_per_order=None, reservation_ttl_seconds=7200)]
+            if number == 4:
+                control += [won.lot_revoked("travel")]
+            await ledger.send_all(control)
+            await ledger.settled()
+            for part in chunks(things_done(number), 300):
+                await ledger.send_all(part)
+                await ledger.settled()
+    kinds = {"Claimed", "Requested", "Captured", "Recorded", "Released", "Reversed", "Declined"}
+    assert {kind for kind, _ in followed} == kinds, followed
+    assert sum(followed[kind, WON["programme"]] for kind in kinds) > 200, followed
+    assert sum(followed[kind, EURO["programme"]] for kind in kinds) > 100, followed
+
+    monkeypatch.setattr(Precedents, "_case", lambda *_: None)
+    followed.clear()
+    await Replay(stack.kafka, topic_prefix, DatabaseLog(database), target, TEST_LEDGER).run()
+
+    assert not followed
     origin, replayed = await _content(database), await _content(target)
     for name, rows in origin.items():
         assert replayed[name] == rows, name

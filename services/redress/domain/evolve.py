@@ -283,7 +283,7 @@ def _evolve_redemption(
     key = happening.programme, happening.redemption
     if isinstance(happening, Requested):
         if key not in person.redemptions:
-            _request(shard, person, happening, entry)
+            add_request(shard, person, happening, entry)
         return
     redemption = person.redemptions.get(key)
     if redemption is None:
@@ -315,7 +315,8 @@ def _settle(redemption: Redemption, data: Settling) -> None:
     redemption.lines = {spend.voucher: redemption.lines[spend.voucher] for spend in data.lines} | redemption.lines
 
 
-def _request(shard: Shard, person: Beneficiary, data: Requested, entry: Entry) -> None:
+def add_request(shard: Shard, person: Beneficiary, data: Requested, entry: Entry) -> None:
+    """What a first request leaves: a hold if it was accepted, and its answer in any case."""
     request = Request(data.order, data.service, data.lines, entry.occurred_at, entry.outcome, entry.reason)
     redemption = Redemption(RedemptionStatus.REFUSED, request, data.order, data.service)
     person.redemptions[data.programme, data.redemption] = redemption

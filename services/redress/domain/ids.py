@@ -41,7 +41,22 @@ def compute_voucher_id(
     Computed, so that issuing twice gives the same id; led by the beneficiary's first six bytes, so that an id
     alone leads to its beneficiary's neighbourhood.
     """
-    h = sha256(f"{programme}/{wave}/{beneficiary}/{benefit}".encode()).hexdigest()
+    return _voucher_id(beneficiary, _hash_of(programme, wave, beneficiary, benefit))
+
+
+def is_id_of(
+    voucher: VoucherId, programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode
+) -> bool:
+    """Whether this is the id of the beneficiary's piece of the lot; one that is not differs at its end already."""
+    h = _hash_of(programme, wave, beneficiary, benefit)
+    return voucher.endswith(h[8:20]) and voucher == _voucher_id(beneficiary, h)
+
+
+def _hash_of(programme: ProgrammeCode, wave: WaveCode, beneficiary: BeneficiaryId, benefit: BenefitCode) -> str:
+    return sha256(f"{programme}/{wave}/{beneficiary}/{benefit}".encode()).hexdigest()
+
+
+def _voucher_id(beneficiary: BeneficiaryId, h: str) -> VoucherId:
     return VoucherId(f"{beneficiary[:NEIGHBOURHOOD]}-8{h[1:4]}-{_VARIANT[h[4]]}{h[5:8]}-{h[8:20]}")
 
 

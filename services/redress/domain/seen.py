@@ -11,10 +11,13 @@ BATCH_EVENTS = 2**13
 """How many identities are kept: those of a batch, which asks for each three times."""
 
 
-@lru_cache(maxsize=BATCH_EVENTS)
-def identity(source: str, event_id: str) -> bytes:
+def compute_identity(source: str, event_id: str) -> bytes:
     """8 bytes of SHA-256 over source and id: who an event is, within its partition key."""
     return sha256(f"{source}\n{event_id}".encode()).digest()[:ID_BYTES]
+
+
+identity = lru_cache(maxsize=BATCH_EVENTS)(compute_identity)
+"""The same, kept for who asks again."""
 
 
 class Seen:
@@ -37,7 +40,11 @@ class Seen:
         """Remember an event."""
         event = identity(source, event_id)
         if self._find(event) < 0:
-            self.packed += event + fingerprint[:FINGERPRINT_BYTES]
+            self.put_last(event, fingerprint)
+
+    def put_last(self, event: bytes, fingerprint: bytes) -> None:
+        """Remember the event of this identity, which is not among them."""
+        self.packed += event + fingerprint[:FINGERPRINT_BYTES]
 
     def forget(self, source: str, event_id: str) -> None:
         """A dead-lettered event is not remembered: a corrected one may come under its id."""

@@ -34,7 +34,7 @@ from redress.domain.event import (
     WaveOpened,
 )
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, Instant, ProgrammeCode, WaveCode
-from redress.domain.step import fall_due, take_control, take_personal, take_tick, wake
+from redress.domain.step import fall_due, take_control, take_tick, wake
 from redress.intake.record import Record
 from redress.ledger.alike_rows import Taken
 from redress.ledger.batch import RawRecord, RejectedRecord
@@ -186,7 +186,7 @@ class BatchDecider:
             if n % LOOP_EVENTS_MAX == LOOP_EVENTS_MAX - 1:
                 await asyncio.sleep(0)
             seqs += shard.next_seqs(bisect_left(places, place) - len(seqs))
-            take_personal(shard, event, data)
+            self._ledger.take(event, data)
         seqs += shard.next_seqs(len(places) - len(seqs))
         of_place = np.zeros(places[-1] + 1 if places else 0, np.int64)
         of_place[places] = seqs

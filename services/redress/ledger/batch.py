@@ -1,6 +1,6 @@
 """What one batch writes: rows made of the results of a step, ready before the transaction begins."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -26,7 +26,7 @@ from redress.domain.event import (
     WaveOpened,
     Withdrawn,
 )
-from redress.domain.ids import BeneficiaryId
+from redress.domain.ids import BeneficiaryId, Instant
 from redress.domain.lot import Lot
 from redress.domain.programme import Programme, Wave
 from redress.domain.seen import identity
@@ -36,11 +36,11 @@ from redress.domain.terms import Terms
 from redress.ledger.alike_rows import AlikeRows, Taken
 from redress.ledger.codes import KINDS, NO_REASON, OUTCOMES, REASONS
 from redress.ledger.control_rows import lot_columns, programme_columns, terms_columns, wave_columns
-from redress.ledger.days import day_of
+from redress.ledger.days import MINUTE, day_of
 from redress.ledger.digest import entry_bytes, hash_of
-from redress.ledger.entry_rows import Row, to_row
+from redress.ledger.entry_rows import Row, RowForm, by_form, copied, to_row
 from redress.ledger.numbering import Numbering
-from redress.ledger.person_rows import REDEMPTION_CHANGES, columns, redemption_row, state_row
+from redress.ledger.person_rows import columns, moved_vouchers, redemption_changes, redemption_row, state_row
 
 OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
 """Events after which a wave counts otherwise."""
@@ -105,10 +105,9 @@ def touched(shard: Shard, results: Results, alike: Iterable[Taken]) -> Touched:
         found.waves[opened.programme, opened.wave] = form.wave
         found.lots.update({lot.key: lot for lot in form.lots})
     lots = found.lots
+    for key in {line.lot for entry in results.entries for line in entry.lines} - lots.keys():
+        lots[key] = shard.lot(key)
     for entry in results.entries:
-        for line in entry.lines:
-            if line.lot not in lots:
-                lots[line.lot] = shard.lot(line.lot)
         if entry.beneficiary is None:
             _touch_control(shard, entry, found)
         else:
@@ -166,28 +165,37 @@ def rollup_columns(
     alike: Mapping[tuple[int, int, date], tuple[int, int]],
 ) -> list[list[Any]]:
     """Columns for `roll_up`: amounts and counts of lines by lot, posting and effective day."""
-    sums: dict[tuple[Any, ...], list[int]] = {key: list(both) for key, both in alike.items()}
+    by_minute: dict[tuple[LotKey, int, int], list[int]] = {}
     for entry in entries:
         for line in entry.lines:
-            day = day_of(line.effective, lots[line.lot].terms.timezone)
-            key = (numbering.lots[line.lot], line.posting.code, day)
-            both = sums.get(key)
+            minute = line.lot, line.posting.code, line.effective // MINUTE
+            both = by_minute.get(minute)
             if both is None:
-                sums[key] = [line.amount, 1]
+                by_minute[minute] = [line.amount, 1]
             else:
                 both[0] += line.amount
                 both[1] += 1
+    sums: defaultdict[tuple[int, int, date], list[int]] = defaultdict(lambda: [0, 0])
+    for key, both_alike in alike.items():
+        sums[key] = list(both_alike)
+    for (lot, posting, n), (amount, lines) in by_minute.items():
+        day = day_of(Instant(n * MINUTE), lots[lot].terms.timezone)
+        both = sums[numbering.lots[lot], posting, day]
+        both[0] += amount
+        both[1] += lines
     rows = [(*key, *sums[key]) for key in sorted(sums)]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
 def tally_columns(entries: Iterable[Entry], alike: Iterable[Taken]) -> list[list[Any]]:
     """Columns for `count_entries`."""
-    counted = Counter(
-        (KINDS[type(e.happening)], OUTCOMES[e.outcome], REASONS[e.reason] if e.reason else NO_REASON) for e in entries
-    )
+    found = Counter([(type(e.happening), e.outcome, e.reason) for e in entries])
     for taken in alike:
-        counted[KINDS[taken.form.of], OUTCOMES[Outcome.ACCEPTED], NO_REASON] += len(taken.events)
+        found[taken.form.of, Outcome.ACCEPTED, None] += len(taken.events)
+    counted = {
+        (KINDS[kind], OUTCOMES[outcome], REASONS[reason] if reason else NO_REASON): n
+        for (kind, outcome, reason), n in found.items()
+    }
     return [list(column) for column in zip(*((*key, n) for key, n in sorted(counted.items())), strict=True)]
 
 
@@ -249,13 +257,19 @@ class BatchRows:
         fresh: Mapping[Coordinates, RawRecord],
         parked_before: Mapping[Coordinates, RawRecord],
         redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
+        forms: Mapping[int, RowForm],
     ) -> None:
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
-        self.journal: list[Row] = [
-            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering) for entry in results.entries
-        ]
+        self.journal: list[bytes] = []
+        """Rows in order of `COLUMNS`, as COPY reads them."""
+        for entry in results.entries:
+            source, form = sources[entry.cause.source], forms.get(entry.seq)
+            if form is None:
+                self.journal.append(copied(to_row(entry, shard.number, batch, source, numbering)))
+            else:
+                self.journal.append(by_form(form, entry, shard.number, batch, source))
         self.alike_journal, self.alike_states = formed.journal, formed.new_states
         self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []
@@ -263,21 +277,30 @@ class BatchRows:
         self._add("put_terms", terms_columns(found.terms))
         self._add("put_waves", wave_columns(found.waves.values(), numbering))
         self._add("put_lots", lot_columns(found.lots.values(), numbering))
-        people = [shard.beneficiaries[person] for person in sorted(found.people)]
-        states = {p.id: state_row(p, spilled.get(p.id, 0), numbering) for p in people}
-        self.new_states: list[Row] = [(shard.number, *row) for person, row in states.items() if person not in known]
-        moved = [row for person, row in states.items() if person in known]
+        self.new_states: list[Row] = []
+        moved: list[Row] = []
+        vouchers_moved: list[Row] = []
+        for beneficiary in sorted(found.people):
+            person, out = shard.beneficiaries[beneficiary], spilled.get(beneficiary, 0)
+            row = moved_vouchers(person, out, numbering)
+            if row is not None:
+                vouchers_moved.append(row)
+            elif beneficiary in known:
+                moved.append(state_row(person, out, numbering))
+            else:
+                self.new_states.append((shard.number, *state_row(person, out, numbering)))
         self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
+        self._add("move_vouchers", columns(vouchers_moved))
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
         self.new_redemptions: list[Row] = []
         changed: list[Row] = []
-        for (person, key), seq in sorted(found.redemptions.items()):
-            row = redemption_row(shard.beneficiaries[person], key, seq)
-            if (person, key) in redemptions_before:
-                changed.append(row[:REDEMPTION_CHANGES])
+        for (beneficiary, key), seq in sorted(found.redemptions.items()):
+            person = shard.beneficiaries[beneficiary]
+            if (beneficiary, key) in redemptions_before:
+                changed.append(redemption_changes(person, key, seq))
             else:
-                self.new_redemptions.append((shard.number, *row))
+                self.new_redemptions.append((shard.number, *redemption_row(person, key, seq)))
         self._add("change_redemptions", columns(changed))
         waiting = [p for p in results.parked.values() if p.arrival not in results.unparked]
         self._add("park", columns(parked_row(p, fresh[p.event.at]) for p in waiting if p.event.at not in parked_before))

@@ -100,12 +100,17 @@ def _decode_uuid(raw: bytes) -> str:
     return f"{h[:8]}-{h[8:12]}-{h[12:16]}-{h[16:20]}-{h[20:]}"
 
 
-def _encode_instant(instant: Instant) -> tuple[int]:
+def to_postgres(instant: Instant) -> int:
+    """The instant as Postgres counts it."""
     if instant <= FAR_PAST:
-        return (_MINUS_INFINITY,)
+        return _MINUS_INFINITY
     if instant >= FAR_FUTURE:
-        return (_INFINITY,)
-    return (instant - POSTGRES_EPOCH,)
+        return _INFINITY
+    return instant - POSTGRES_EPOCH
+
+
+def _encode_instant(instant: Instant) -> tuple[int]:
+    return (to_postgres(instant),)
 
 
 def _decode_instant(raw: tuple[int]) -> Instant:

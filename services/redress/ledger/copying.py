@@ -5,6 +5,7 @@ of a call have the same widths.
 """
 
 from collections.abc import AsyncIterator, Sequence
+from struct import Struct
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -87,3 +88,34 @@ def decimals(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], Bytes]:
         digits[:, at] = digit + ord("0")
     leading = np.cumsum(digits != ord("0"), axis=1) == 0
     return width - leading[:, :-1].sum(axis=1), digits
+
+
+# One row at a time, for rows of which none is like the other: each field behind its length.
+
+NULL: Final = _NULL
+INT2: Final = Struct(">ih")
+INT4: Final = Struct(">ii")
+INT8: Final = Struct(">iq")
+JSONB: Final = b"\x01"
+"""Before the text of a jsonb."""
+INT8_OID: Final = 20
+UUID_OID: Final = 2950
+"""What Postgres knows types by inside an array."""
+_UUID_LENGTH: Final = (16).to_bytes(4, "big")
+_ARRAY: Final = Struct(">iiIii")
+"""Dimensions, whether there are nulls, type, length, index of the first."""
+
+
+def field(value: bytes) -> bytes:
+    """A field of these bytes."""
+    return len(value).to_bytes(4, "big") + value
+
+
+def uuid_field(text: str) -> bytes:
+    """A uuid, from its usual text."""
+    return _UUID_LENGTH + bytes.fromhex(text.replace("-", ""))
+
+
+def array_field(of: int, fields: Sequence[bytes]) -> bytes:
+    """An array of one dimension, of fields of this type; it has some."""
+    return field(_ARRAY.pack(1, 0, of, len(fields), 1) + b"".join(fields))

@@ -3,6 +3,8 @@
 They are given in the order in which the programme topic brings them, which is the same for every shard.
 """
 
+from typing import Final
+
 from redress.domain.entry import Entry, LotKey, Outcome
 from redress.domain.event import ProgrammePublished, WaveOpened
 from redress.domain.ids import UNKNOWN_BENEFIT, UNKNOWN_WAVE, ProgrammeCode, WaveCode
@@ -10,6 +12,9 @@ from redress.domain.shard import Shard
 
 NUMBERS_MAX = 32_767
 """Lots, and waves, of one ledger: what two bytes hold. A programme of four benefits can have 8,000 waves."""
+
+FOUND_KEPT: Final = 4
+"""How many lots are tried first for a voucher that is sought: those of a wave of our days."""
 
 WaveKey = tuple[ProgrammeCode, WaveCode]
 
@@ -26,20 +31,30 @@ class Numbering:
         self.lot_keys: dict[int, LotKey] = {}
         self.waves: dict[WaveKey, int] = {}
         self.wave_keys: dict[int, WaveKey] = {}
-        self.last_found = b""
-        """The packed number of the lot whose voucher was found last: a hint where to look first."""
+        self.packed_keys: dict[bytes, LotKey] = {}
+        """Lots by the two bytes that a packed row has for their number."""
+        self.found: list[bytes] = []
+        """Packed numbers of lots whose vouchers were found, the last one first: a hint where to look first."""
 
     def add_lot(self, key: LotKey, number: int | None = None) -> None:
         """Give a lot its number; None: the next."""
         number = _next(len(self.lots)) if number is None else number
         self.lots[key] = number
         self.lot_keys[number] = key
+        self.packed_keys[number.to_bytes(2, "big")] = key
 
     def add_wave(self, key: WaveKey, number: int | None = None) -> None:
         """Give a wave its number; None: the next."""
         number = _next(len(self.waves)) if number is None else number
         self.waves[key] = number
         self.wave_keys[number] = key
+
+    def found_in(self, lot: bytes) -> None:
+        """A voucher was found in the lot of this packed number."""
+        if lot in self.found:
+            self.found.remove(lot)
+        self.found.insert(0, lot)
+        del self.found[FOUND_KEPT:]
 
     def follow(self, shard: Shard, entry: Entry) -> None:
         """Number what a control entry brought. `shard` has the entry applied."""

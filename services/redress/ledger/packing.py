@@ -25,6 +25,9 @@ VOUCHER: Final = Struct(">hBBi12s")
 voucher whose whole amount stands in one account."""
 SPLIT_VOUCHER: Final = Struct(">hB3q9q")
 """lot, flags, version, last line, withdrawn amount, then one amount per account of `VOUCHER_ACCOUNTS`: 99 bytes."""
+STAMP: Final = Struct(">qq")
+STAMP_AT: Final = 3
+"""Where version and last line of a split voucher stand."""
 LOT_BYTES: Final = 2
 """Either begins with the number of its lot."""
 LAST_BITS: Final = 56
@@ -57,16 +60,17 @@ def pack_lines(lines: list[Line], effective_at: Instant, numbering: Numbering) -
     if not lines:
         return b"", None
     strays: list[str] = []
-    flags = [_line_flags(line, strays) for line in lines]
-    if all(line.effective == effective_at and line.amount <= INT4_MAX for line in lines):
+    lots = numbering.lots
+    packed = [
+        LINE.pack(lots[line.lot], line.posting.code, _line_flags(line, strays), line.amount)
+        for line in lines
+        if line.effective == effective_at and line.amount <= INT4_MAX
+    ]
+    if len(packed) < len(lines):
+        strays.clear()
         packed = [
-            LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount)
-            for line, f in zip(lines, flags, strict=True)
-        ]
-    else:
-        packed = [
-            WIDE_LINE.pack(numbering.lots[line.lot], line.posting.code, f, line.amount, line.effective)
-            for line, f in zip(lines, flags, strict=True)
+            WIDE_LINE.pack(lots[line.lot], line.posting.code, _line_flags(line, strays), line.amount, line.effective)
+            for line in lines
         ]
     return bytes([len(packed[0])]) + b"".join(packed), strays or None
 
@@ -134,9 +138,13 @@ def pack_vouchers(vouchers: Iterable[Voucher], numbering: Numbering) -> bytes:
 
 def join_slots(slots: list[bytes]) -> bytes:
     """The row of slots that come by lot, WHOLE_MAX of them whole at most."""
+    if not slots:
+        return b""
     whole = [slot for slot in slots if len(slot) == VOUCHER.size]
-    others = [slot for slot in slots if len(slot) != VOUCHER.size]
-    return bytes([len(whole)]) + b"".join(whole + others) if slots else b""
+    packed = bytes([len(whole)]) + b"".join(whole)
+    return (
+        packed + b"".join([slot for slot in slots if len(slot) != VOUCHER.size]) if len(whole) < len(slots) else packed
+    )
 
 
 def split_slots(packed: bytes) -> list[bytes]:
@@ -154,11 +162,6 @@ def split_slots(packed: bytes) -> list[bytes]:
 def pack_slot(voucher: Voucher, numbering: Numbering, *, may_be_whole: bool = True) -> bytes:
     """One slot."""
     return (_pack_whole(voucher, numbering) if may_be_whole else None) or _pack_split(voucher, numbering)
-
-
-def lot_of(slot: bytes) -> int:
-    """The number of the lot that a slot is a piece of."""
-    return int.from_bytes(slot[:LOT_BYTES], "big", signed=True)
 
 
 def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Voucher:
@@ -184,6 +187,27 @@ def unpack_slot(slot: bytes, voucher: VoucherId, numbering: Numbering) -> Vouche
         flags & WITHDRAWN > 0,
         withdrawn_amount,
     )
+
+
+def unstamped(slot: bytes) -> bytes:
+    """A slot without what every entry changes: version and last line."""
+    if len(slot) == VOUCHER.size:
+        return slot[:-MOVED_BYTES]
+    return slot[:STAMP_AT] + slot[STAMP_AT + STAMP.size :]
+
+
+def stamped(rest: bytes, version: int, last: Instant) -> bytes:
+    """The inverse of `unstamped`."""
+    if len(rest) == VOUCHER.size - MOVED_BYTES:
+        return rest + moved(version, last)
+    return rest[:STAMP_AT] + STAMP.pack(version, last) + rest[STAMP_AT:]
+
+
+def last_of(slot: bytes) -> Instant:
+    """When the last line of a slot was effective."""
+    if len(slot) == VOUCHER.size:
+        return Instant(int.from_bytes(slot[-MOVED_BYTES:], "big") & (1 << LAST_BITS) - 1)
+    return Instant(STAMP.unpack_from(slot, STAMP_AT)[1])
 
 
 def voucher_parts(packed: bytes) -> list[tuple[int, int, int, tuple[int, ...]]]:

@@ -31,15 +31,15 @@ _REASONS: Final = {reason.value: reason for reason in Reason}
 
 
 def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
-    """A beneficiary without redemptions and parked events: those have rows of their own."""
-    owner = BeneficiaryId(row["beneficiary"])
+    """A beneficiary without redemptions and parked events: those have rows of their own. `row`: of `load_states`."""
+    owner, last_seq, _, grants, vouchers, seen, strays = row
     return Beneficiary(
         owner,
-        StoredGrants(row["grants"], numbering),
-        StoredVouchers(row["vouchers"], owner, numbering),
-        strays={(programme, voucher): last for programme, voucher, last in row["strays"] or ()},
-        seen=Seen(row["seen"]),
-        last_seq=row["last_seq"] or None,
+        StoredGrants(grants, numbering),
+        StoredVouchers(vouchers, owner, numbering),
+        strays={(programme, voucher): last for programme, voucher, last in strays} if strays else {},
+        seen=Seen(seen),
+        last_seq=last_seq or None,
     )
 
 
@@ -60,15 +60,27 @@ def state_row(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[
     )
 
 
-def restore_redemption(row: Any) -> Redemption:
-    """A redemption, without its key."""
-    return Redemption(
-        _STATUSES[row["status"]],
-        _restore_request(row["request"]),
-        row["order"],
-        row["service"],
-        row["expires_at"],
-        {voucher: RedemptionLine(*amounts) for voucher, *amounts in row["lines"]},
+def moved_vouchers(person: Beneficiary, spilled: int, numbering: Numbering) -> tuple[Any, ...] | None:
+    """A row of `move_vouchers`; None where grants, spilled events or strays may have changed too."""
+    if spilled or person.strays or not isinstance(person.grants, StoredGrants) or not person.grants.are_as_stored:
+        return None
+    return person.id, person.last_seq or 0, packed_vouchers(person.vouchers, numbering), person.seen.packed
+
+
+def restore_redemption(row: Any) -> tuple[BeneficiaryId, RedemptionKey, Redemption]:
+    """A redemption, whose it is and its key. `row`: of `load_redemptions`."""
+    beneficiary, programme, redemption, status, order, service, expires_at, request, lines = row
+    return (
+        beneficiary,
+        (programme, redemption),
+        Redemption(
+            _STATUSES[status],
+            _restore_request(request),
+            order,
+            service,
+            expires_at,
+            {voucher: RedemptionLine(*amounts) for voucher, *amounts in lines},
+        ),
     )
 
 
@@ -84,12 +96,15 @@ REDEMPTION_COLUMNS: Final = (
     "seq",
     "request",
 )
-REDEMPTION_CHANGES: Final = len(REDEMPTION_COLUMNS) - 1
-"""So many of them, from the first on, are given to `change_redemptions`: what was asked at first never changes."""
 
 
 def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[Any, ...]:
     """A row of redemptions, in order of `REDEMPTION_COLUMNS`."""
+    return *redemption_changes(person, key, seq), _request_json(person.redemptions[key].request)
+
+
+def redemption_changes(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[Any, ...]:
+    """A row of `change_redemptions`: the same without the request, as what was asked at first never changes."""
     redemption = person.redemptions[key]
     return (
         person.id,
@@ -98,9 +113,8 @@ def redemption_row(person: Beneficiary, key: RedemptionKey, seq: int) -> tuple[A
         redemption.order,
         redemption.service,
         redemption.expires_at,
-        tuple((voucher, *_amounts_of(line)) for voucher, line in redemption.lines.items()),
+        tuple([(voucher, *_amounts_of(line)) for voucher, line in redemption.lines.items()]),
         seq,
-        _request_json(redemption.request),
     )
 
 
@@ -118,7 +132,7 @@ def _request_json(request: Request | None) -> tuple[Any, ...] | None:
         request.time,
         request.outcome,
         request.reason,
-        tuple((spend.voucher, spend.amount) for spend in request.lines),
+        tuple([(spend.voucher, spend.amount) for spend in request.lines]),
     )
 
 
@@ -129,7 +143,7 @@ def _restore_request(stored: list[Any] | None) -> Request | None:
     return Request(
         order,
         service,
-        tuple(Spend(voucher, amount) for voucher, amount in lines),
+        tuple([Spend(voucher, amount) for voucher, amount in lines]),
         time,
         _OUTCOMES[outcome],
         _REASONS[reason] if reason else None,

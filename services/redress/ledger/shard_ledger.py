@@ -18,6 +18,7 @@ from redress.domain.event import (
     Control,
     Coordinates,
     Event,
+    Personal,
     Recorded,
     Released,
     Requested,
@@ -47,6 +48,7 @@ from redress.ledger.person_rows import (
     restore_person,
     restore_redemption,
 )
+from redress.ledger.precedents import Precedents
 from redress.ledger.queries import query
 
 Checkpoint = Callable[[str], None]
@@ -114,6 +116,7 @@ class ShardLedger:
         self._rows: dict[BeneficiaryId, Any] = {}
         self._redemptions_before: set[tuple[BeneficiaryId, RedemptionKey]] = set()
         self._alike = AlikeTaker(self.shard, self.numbering)
+        self._precedents = Precedents(self.shard, self.numbering)
 
     async def open(self, epoch: int) -> None:
         """Load what is not about single people. Waits for a commit of ours that may still be under way.
@@ -184,6 +187,10 @@ class ShardLedger:
         for some in events:
             self._alike.take(some, offsets, self._rows, self.shard.beneficiaries)
         return self._alike.taken
+
+    def take(self, event: Event, data: Personal) -> None:
+        """Take an event about one person, whose row is open, and drain what it makes decidable."""
+        self._precedents.take(event, data)
 
     async def load_due(self, limit: int) -> None:
         """Bring in the people of the first `limit` holds and as many parked events that the clock has reached."""
@@ -290,6 +297,7 @@ class ShardLedger:
             fresh=raw() if results.parked or results.dead_letters else {},
             parked_before=self._parked_raw,
             redemptions_before=self._redemptions_before,
+            forms=self._precedents.forms,
         )
 
     async def _write(self, position: Position, work: BatchRows, logged: LoggedBatch | None) -> None:
@@ -311,9 +319,7 @@ class ShardLedger:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
         self._reached("fenced")
         if work.journal:
-            await self._connection.copy_records_to_table(
-                "journal", schema_name="redress", columns=COLUMNS, records=work.journal
-            )
+            await self._copy("journal", COLUMNS, work.journal)
         if work.alike_journal:
             await self._copy("journal", JOURNAL, work.alike_journal)
         if work.new_states:
@@ -411,14 +417,14 @@ class ShardLedger:
         if not asked:
             return
         for row in await self._connection.fetch(statement, self.shard.number, *columns(sorted(asked))):
-            person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
-            key = ProgrammeCode(row["programme"]), RedemptionId(row["redemption"])
-            if key in person.redemptions:
+            beneficiary, key, redemption = restore_redemption(row)
+            known = self.shard.beneficiaries[beneficiary].redemptions
+            if key in known:
                 continue
-            redemption = person.redemptions[key] = restore_redemption(row)
-            self._redemptions_before.add((person.id, key))
+            known[key] = redemption
+            self._redemptions_before.add((beneficiary, key))
             if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
-                self.shard.deadlines.append((redemption.expires_at, person.id, *key))
+                self.shard.deadlines.append((redemption.expires_at, beneficiary, *key))
 
     async def _load_parked(self, people: list[BeneficiaryId]) -> None:
         """Bring in what these people have parked."""
@@ -448,5 +454,6 @@ class ShardLedger:
         self._parked_raw.clear()
         self._known.clear()
         self._redemptions_before.clear()
+        self._precedents.forms.clear()
         self._rows.clear()
         self._alike = AlikeTaker(self.shard, self.numbering)

@@ -108,6 +108,14 @@ from unnest($2::text[]::uuid[], $3::bigint[], $4::integer[], $5::bytea[], $6::by
      as moved (beneficiary, last_seq, spilled, grants, vouchers, seen, strays)
 where state.shard = $1 and state.beneficiary = moved.beneficiary;
 
+-- move_vouchers: the same of those of whom nothing changed but vouchers and events seen
+update redress.state
+set last_seq = moved.last_seq,
+    vouchers = moved.vouchers,
+    seen = moved.seen
+from unnest($2::text[]::uuid[], $3::bigint[], $4::bytea[], $5::bytea[]) as moved (beneficiary, last_seq, vouchers, seen)
+where state.shard = $1 and state.beneficiary = moved.beneficiary;
+
 -- spill_seen: events seen that no longer fit their beneficiary's row
 insert into redress.seen_spill (shard, beneficiary, identity, fingerprint)
 select $1, * from unnest($2::uuid[], $3::bytea[], $4::bytea[])
@@ -119,7 +127,7 @@ where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[]
 
 -- change_redemptions: redemptions that were there before the batch, by key; what was asked at first never changes
 insert into redress.redemption (shard, beneficiary, programme, redemption, status, "order", service, expires_at, lines, seq)
-select $1, * from unnest($2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
+select $1, * from unnest($2::text[]::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::timestamptz[],
                          $9::json[], $10::bigint[])
 on conflict (shard, beneficiary, programme, redemption) do update
 set status = excluded.status,

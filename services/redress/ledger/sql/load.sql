@@ -42,7 +42,7 @@ where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[]
 
 -- load_redemptions: these redemptions, sought one by one by their key, however full the table was when this was planned
 select found.*
-from unnest($2::uuid[], $3::text[], $4::text[]) as named (beneficiary, programme, redemption)
+from unnest($2::text[]::uuid[], $3::text[], $4::text[]) as named (beneficiary, programme, redemption)
 cross join lateral (
     select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
     from redress.redemption as r
@@ -55,7 +55,7 @@ cross join lateral (
 
 -- load_orders: redemptions that count for these orders of beneficiaries, sought in the same way
 select found.*
-from unnest($2::uuid[], $3::text[], $4::text[]) as asked (beneficiary, programme, "order")
+from unnest($2::text[]::uuid[], $3::text[], $4::text[]) as asked (beneficiary, programme, "order")
 cross join lateral (
     select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
     from redress.redemption as r
