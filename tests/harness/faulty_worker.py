@@ -19,6 +19,7 @@ import psycopg
 
 from redress.intake.source import ShardSource
 from redress.intake.worker import Servers, Worker
+from redress.ledger import batch
 from redress.ledger.head import Position
 from redress.ledger.shard_ledger import Checkpoint
 from redress.relay.relay import Relay
@@ -42,7 +43,11 @@ POINTS: Final = (
     "hinted",
 )
 """Every point of a batch's life that a worker passes, in order. At "copying" Postgres is inside COPY and waits for more
-rows. At "unanswered" COMMIT has been sent, and whatever Postgres answers has not been read."""
+rows. At "unanswered" a batch of few entries, or COMMIT, has been sent, and whatever Postgres answers has not been read.
+"""
+INSIDE: Final = ("begun", "fenced", "copying", "copied", "written")
+"""Points inside a transaction of several statements, as large batches have it: a worker that fails there takes each
+batch for a large one."""
 RELAY_POINTS: Final = ("relay_opened", "relay_read", "relay_sent", "relay_committed", "relay_hinted")
 """Every point of a group's life that a relay passes, in order."""
 RE_EMISSION_POINTS: Final = ("re_emission_read", "re_emission_sent", "re_emission_moved")
@@ -80,8 +85,8 @@ def faulty_at(point: str, hit: int, fault: Fault, postgres: str) -> Checkpoint:
             return
         if name == point:
             happen()
-        elif (name, point) == ("written", "unanswered"):
-            # The loop turns when COMMIT is on its way, and calls this before it reads what comes back.
+        elif (name, point) in (("sending", "unanswered"), ("written", "unanswered")):
+            # The loop turns when the statement is on its way, and calls this before it reads what comes back.
             asyncio.get_running_loop().call_soon(happen)
 
     def happen() -> None:
@@ -169,16 +174,19 @@ async def died_by(doomed: "subprocess.Popen[bytes]", seconds_max: float) -> int:
         doomed.kill()
 
 
-async def _run(kafka: str, postgres: str, prefix: str, reached: Checkpoint) -> None:
+async def _run(kafka: str, postgres: str, prefix: str, reached: Checkpoint, *, copies: bool) -> None:
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     companions = (Relay(kafka, prefix, TEST_LEDGER, reached=reached),)
     servers = Servers(kafka, postgres, prefix)
     tell_more(reached)
+    if copies:
+        batch.FEW_ENTRIES_MAX = 0
     worker = Worker(servers, TEST_LEDGER, companions=companions, reached=reached)
     await worker.run(stopping)
 
 
 if __name__ == "__main__":
     kafka, postgres, prefix, point, hit, fault = sys.argv[1:]
-    asyncio.run(_run(kafka, postgres, prefix, faulty_at(point, int(hit), Fault(fault), postgres)))
+    checkpoint = faulty_at(point, int(hit), Fault(fault), postgres)
+    asyncio.run(_run(kafka, postgres, prefix, checkpoint, copies=point in INSIDE))

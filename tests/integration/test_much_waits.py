@@ -41,9 +41,10 @@ async def test_what_is_asked_at_each_batch_does_not_look_at_all_that_waits(datab
             ("waited_for", (SHARD,)),
             ("woken", (SHARD, WAVE, LIMIT)),
             ("woken", (SHARD, "wave/breach-kr/other", LIMIT)),
-            ("load_parked", (SHARD, few)),
+            ("load_met", (SHARD, few, [], [], [], [], [], [])),
+            ("load_met", (SHARD, [], few, ["breach-kr"] * LIMIT, ["r-1"] * LIMIT, [], [], [])),
+            ("load_met", (SHARD, [], [], [], [], few, ["breach-kr"] * LIMIT, ["o-1"] * LIMIT)),
             ("load_redemptions", (SHARD, few, ["breach-kr"] * LIMIT, ["r-1"] * LIMIT)),
-            ("load_orders", (SHARD, few, ["breach-kr"] * LIMIT, ["o-1"] * LIMIT)),
         ]
         # Of holds and parked events all may be due, or none of the one while there is much of the other.
         for now in (START - DAY, START + DAY):

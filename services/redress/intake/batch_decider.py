@@ -62,6 +62,10 @@ class Batch:
         return {record.at: record.raw for record in self.read}
 
 
+PersonalEvents = tuple[Sequence[tuple[int, Event, Personal]], Sequence[Taken]]
+"""Events about single people with their places among the batch's records, and those that are taken alike."""
+
+
 class BatchDecider:
     """Decides batches of one shard on what `ledger` loads; appends nothing.
 
@@ -81,20 +85,20 @@ class BatchDecider:
         self._ledger = ledger
         self._shards = shards
         self._woken: list[str] = []
-        self._due_in_rows = FAR_PAST
+        self._due_in_rows: Instant | None = None
 
     async def open(self) -> None:
         """Find out what is due already."""
-        await self.look_ahead()
         self._woken = [key for key in await self._ledger.waited_for() if self._is_there(key)]
 
-    async def look_ahead(self) -> None:
-        """Find out when the next hold times out and the next parking ends; after every batch."""
-        self._due_in_rows = await self._ledger.next_due()
+    def look_anew(self) -> None:
+        """Rows have changed: when the next hold times out and the next parking ends is found out again by who asks."""
+        self._due_in_rows = None
 
-    @property
-    def due_at(self) -> Instant:
-        """When, by the shard's clock, something falls due next."""
+    async def _due_at(self) -> Instant:
+        """When, by the shard's clock, something falls due next. Only a tick asks: many a batch has none."""
+        if self._due_in_rows is None:
+            self._due_in_rows = await self._ledger.next_due()
         lots = (lot.valid_until for lot in self._ledger.shard.lots() if lot.is_open)
         return min(self._due_in_rows, min(lots, default=FAR_FUTURE))
 
@@ -120,7 +124,6 @@ class BatchDecider:
         if results.entries or results.dead_letters or results.parked or done:
             return True
         self._ledger.forget_people()
-        await self.look_ahead()
         return False
 
     def nothing_is_due(self) -> None:
@@ -153,6 +156,13 @@ class BatchDecider:
 
     async def take_personal(self, batch: Batch, records: Sequence[Record]) -> None:
         """Take records about single people, in the order given."""
+        await self.take_read(await self.read_personal(batch, records))
+
+    async def read_personal(self, batch: Batch, records: Sequence[Record]) -> PersonalEvents:
+        """What `take_read` takes, with the people it is about in memory: may be had before it is known what else came.
+
+        Nothing is decided by it; who takes a control record afterwards forgets these people, and reads again.
+        """
         ledger = self._ledger
         ledger.forget_people()
         batch.read += records
@@ -160,7 +170,11 @@ class BatchDecider:
         await asyncio.sleep(0)
         single = self._read_singly(batch, records, others)
         people = {data.beneficiary for _, _, data in single}
-        await ledger.load_rows(people.union(*(events.owners for events in alike)))
+        await ledger.load_rows(
+            people.union(*(events.owners for events in alike)),
+            {(data.beneficiary, data.programme, data.redemption) for _, _, data in single if isinstance(data, NAMING)},
+            {(data.beneficiary, data.programme, data.order) for _, _, data in single if isinstance(data, Requested)},
+        )
         taken = ledger.take_alike(alike, np.array([record.offset for record in records], np.int64))
         await asyncio.sleep(0)
         left = set(chain.from_iterable(events.places.tolist() for events in alike))
@@ -170,15 +184,12 @@ class BatchDecider:
             batch.rejected.sort(key=lambda rejected: (TOPICS.index(rejected.at.topic), rejected.at.offset))
         for _, _, data in single:
             ledger.open_row(data.beneficiary)
-        await ledger.load_named(
-            [event for _, event, _ in single],
-            {(data.beneficiary, data.programme, data.redemption) for _, _, data in single if isinstance(data, NAMING)},
-            {(data.beneficiary, data.programme, data.order) for _, _, data in single if isinstance(data, Requested)},
-        )
-        await self._decide(single, taken)
+        await ledger.load_named([event for _, event, _ in single])
+        return single, taken
 
-    async def _decide(self, single: Sequence[tuple[int, Event, Personal]], taken: Sequence[Taken]) -> None:
-        """Decide these one by one, and number what was taken alike as it stands between them."""
+    async def take_read(self, read: PersonalEvents) -> None:
+        """Decide events one by one, and number what was taken alike as it stands between them."""
+        single, taken = read
         shard = self._ledger.shard
         places = sorted(chain.from_iterable(each.events.places.tolist() for each in taken))
         seqs: list[int] = []
@@ -193,19 +204,20 @@ class BatchDecider:
         for each in taken:
             each.seqs = of_place[each.events.places]
 
-    def moves_clock_only(self, controls: Sequence[Record]) -> bool:
+    async def moves_clock_only(self, controls: Sequence[Record]) -> bool:
         """Whether these records are nothing but ticks that let nothing fall due."""
+        due_at = await self._due_at()
         for record in controls:
             event = self._decode(record)
             if not isinstance(event, Event) or not isinstance(event.data, ClockTicked):
                 return False
-            if event.data.now >= self.due_at:
+            if event.data.now >= due_at:
                 return False
         return True
 
     async def _fall_due(self) -> None:
         """Let fall due what the clock has reached, up to a batch's size; people are loaded only if it has."""
-        if self.due_at <= (self._ledger.shard.now or FAR_PAST):
+        if await self._due_at() <= (self._ledger.shard.now or FAR_PAST):
             await self._ledger.load_due(DUE_MAX + 1)
         for _ in fall_due(self._ledger.shard):
             if self._full():

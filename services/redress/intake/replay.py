@@ -229,7 +229,7 @@ class _ShardReplay:
             raise DigestError(f"{error}; it took {_ranges(logged)}") from None
         except asyncpg.DataError as error:
             raise ReplayError(f"{where}: Postgres refuses a value in {_ranges(logged)}: {error}") from error
-        await decider.look_ahead()
+        decider.look_anew()
 
     async def _decide(self, decider: BatchDecider, reader: "_Reader", logged: LoggedBatch) -> Batch:
         batch = Batch()

@@ -13,7 +13,7 @@ import structlog
 
 from redress.domain.entry import Lapsed, TimedOut
 from redress.domain.event import Coordinates, Topic
-from redress.intake.batch_decider import Batch, BatchDecider
+from redress.intake.batch_decider import Batch, BatchDecider, PersonalEvents
 from redress.intake.breaker import Breaker, BreakerLimits
 from redress.intake.programme_end import ProgrammeEnd
 from redress.intake.record import Record
@@ -98,9 +98,16 @@ class ShardWriter:
         found = await self._fetch(tuple(Topic) if begun else (Topic.PROGRAMME,), timeout_ms)
         records = [record for record in found if record.topic is not Topic.PROGRAMME]
         self._reached("fetched")
-        controls, complete = await self._fetch_controls(found[: len(found) - len(records)])
+        ending = asyncio.create_task(self._programme_end.now())
+        try:
+            # The answer is nearly always that no more has come: what the records meet is loaded meanwhile.
+            ready = None if len(records) < len(found) or self._waiting_ticks else await self._read_ahead(records)
+            controls, complete = await self._fetch_controls(found[: len(found) - len(records)], await ending)
+        finally:
+            ending.cancel()
         self._reached("programme_read")
-        if self._may_wait(records, controls):  # asked before any record is put off: those would never be read again
+        # Asked before any record is put off: those would never be read again.
+        if await self._may_wait(records, controls):
             self._waiting_ticks = controls
             return False
         if self._records_max < RECORDS_MAX and controls:
@@ -110,7 +117,7 @@ class ShardWriter:
         if not records and not controls:
             return False
         try:
-            await self._make_batch(records, controls, complete=complete)
+            await self._make_batch(records, controls, complete=complete, ready=None if controls else ready)
         except asyncpg.DataError as error:
             if len(controls) + len(records) > 1:
                 await self._narrow(len(controls) + len(records))
@@ -145,17 +152,26 @@ class ShardWriter:
     async def _fetch(self, topics: Sequence[Topic], timeout_ms: int) -> list[Record]:
         return await self._source.fetch(topics, timeout_ms=timeout_ms, records_max=self._records_max)
 
-    async def _fetch_controls(self, found: list[Record]) -> tuple[list[Record], bool]:
-        """These and further ones to the topic's end as it is now; whether that was reached within a batch's size."""
+    async def _read_ahead(self, records: list[Record]) -> "_Ready | None":
+        """Events of the records, with what they meet; None where that must wait until all that came is known."""
+        if not records:
+            return None
+        batch = Batch()
+        try:
+            return batch, await self._decider.read_personal(batch, records)
+        except asyncpg.DataError:
+            return None  # it comes again where the record that brings it is searched for
+
+    async def _fetch_controls(self, found: list[Record], end: int) -> tuple[list[Record], bool]:
+        """These and further ones up to that end of the topic; whether it was reached within a batch's size."""
         controls, self._waiting_ticks = self._waiting_ticks + found, []
-        end = await self._programme_end.now()
         while (await self._source.position()).programme < end:
             if len(controls) >= self._records_max or sum(record.size for record in controls) >= BATCH_BYTES_MAX:
                 return controls, False
             controls += await self._fetch((Topic.PROGRAMME,), PROGRAMME_WAIT_MS)
         return controls, True
 
-    def _may_wait(self, records: list[Record], controls: list[Record]) -> bool:
+    async def _may_wait(self, records: list[Record], controls: list[Record]) -> bool:
         """Whether the batch would only move a system clock, and nothing is late by it."""
         shard = self._ledger.shard
         if records or not shard.system_clock or shard.now is None:
@@ -164,10 +180,15 @@ class ShardWriter:
             return False  # a batch of one tick would never let what stands behind it come
         if time.monotonic() - self._committed_at >= IDLE_SECONDS_MAX:
             return False
-        return self._decider.moves_clock_only(controls)
+        return await self._decider.moves_clock_only(controls)
 
-    async def _make_batch(self, records: list[Record], controls: list[Record], *, complete: bool) -> None:
-        batch = Batch()
+    async def _make_batch(
+        self, records: list[Record], controls: list[Record], *, complete: bool, ready: "_Ready | None" = None
+    ) -> None:
+        """`ready`: the records, if they were read and their people loaded already; never beside control records."""
+        if ready is None:
+            self._ledger.forget_people()  # what a control record lets fall due is loaded anew
+        batch = Batch() if ready is None else ready[0]
         read = await self._source.position()
         head = self._ledger.head.position
         cut_at = await self._decider.take_controls(batch, controls)
@@ -177,7 +198,7 @@ class ShardWriter:
             position = head._replace(programme=read.programme)
         else:
             position = read
-            await self._decider.take_personal(batch, records)
+            await self._decider.take_read(ready[1] if ready else await self._decider.read_personal(batch, records))
         self._reached("decided")
         letters = [record.reason for record in batch.rejected]
         letters += [letter.reason for letter in self._ledger.shard.results.dead_letters]
@@ -202,7 +223,7 @@ class ShardWriter:
         self._appended()
         self._committed_at = time.monotonic()
         self._reached("answered")
-        await self._decider.look_ahead()
+        self._decider.look_anew()
         if self._committed_at - self._hinted_at >= HINT_SECONDS:
             self._hinted_at = self._committed_at
             self._reached("before_hint")
@@ -240,6 +261,10 @@ class ShardWriter:
             return
         # Not the error's own text: it may hold a value.
         raise ShardRefusedError(REFUSED, f"{type(error).__name__} ({error.sqlstate}) by what fell due") from error
+
+
+_Ready = tuple[Batch, PersonalEvents]
+"""A batch whose records were read, and what they came to."""
 
 
 def _suspects(

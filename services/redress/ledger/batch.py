@@ -46,6 +46,12 @@ OF_WAVES: Final = (Granted, Enrolled, Issued, Withdrawn, Reinstated)
 """Events after which a wave counts otherwise."""
 
 
+FEW_ENTRIES_MAX = 100
+"""Entries of a batch that one statement writes: some 50 KB of parameters. With more COPY is the faster way."""
+TOGETHER: Final = frozenset({"put_lots", "move_states", "move_vouchers", "change_redemptions", "count_entries"})
+"""What is written of people's own events. None of it needs to see what another one of one statement has written."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawRecord:
     """A record as it came: what is parked or dead-lettered is kept in these bytes."""
@@ -258,18 +264,11 @@ class BatchRows:
         parked_before: Mapping[Coordinates, RawRecord],
         redemptions_before: Container[tuple[BeneficiaryId, RedemptionKey]],
         forms: Mapping[int, RowForm],
+        may_be_few: bool,
     ) -> None:
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
-        self.journal: list[bytes] = []
-        """Rows in order of `COLUMNS`, as COPY reads them."""
-        for entry in results.entries:
-            source, form = sources[entry.cause.source], forms.get(entry.seq)
-            if form is None:
-                self.journal.append(copied(to_row(entry, shard.number, batch, source, numbering)))
-            else:
-                self.journal.append(by_form(form, entry, shard.number, batch, source))
         self.alike_journal, self.alike_states = formed.journal, formed.new_states
         self.rollups = rollup_columns(results.entries, found.lots, numbering, formed.lines)
         self.statements: list[tuple[str, list[list[Any]]]] = []
@@ -317,6 +316,34 @@ class BatchRows:
         ]
         self._add("dead_letter", columns(record.row(batch) for record in reported))
         self._add("count_entries", tally_columns(results.entries, alike))
+        self.journal: list[bytes] = []
+        """Rows in order of `COLUMNS`, as COPY reads them; of few entries they are in `few_entries`, as values."""
+        apart = any(name not in TOGETHER for name, _ in self.statements)
+        self.is_few = may_be_few and len(results.entries) <= FEW_ENTRIES_MAX and not alike and not apart
+        """Whether one statement writes the batch: it is small, and about people alone."""
+        self.few_entries: list[Row] = [
+            to_row(entry, shard.number, batch, sources[entry.cause.source], numbering)
+            for entry in results.entries
+            if self.is_few
+        ]
+        if not self.is_few:
+            self._copy_entries(shard.number, batch, results.entries, sources, numbering, forms)
+
+    def _copy_entries(
+        self,
+        shard: int,
+        batch: int,
+        entries: Iterable[Entry],
+        sources: Mapping[str, int],
+        numbering: Numbering,
+        forms: Mapping[int, RowForm],
+    ) -> None:
+        for entry in entries:
+            source, form = sources[entry.cause.source], forms.get(entry.seq)
+            if form is None:
+                self.journal.append(copied(to_row(entry, shard, batch, source, numbering)))
+            else:
+                self.journal.append(by_form(form, entry, shard, batch, source))
 
     def _add(self, name: str, parameters: list[list[Any]]) -> None:
         if parameters and parameters[0]:

@@ -89,5 +89,32 @@ def chain(
     body: bytes,
 ) -> bytes:
     """The batch's digest, from the previous one, its header and the hash of its body."""
-    header = orjson.dumps([ledger, shard, batch, first_seq, next_seq, offsets, recorded_at, rules_version])
-    return sha256(previous + header + body).digest()
+    before, behind = around_moment(
+        previous,
+        ledger=ledger,
+        shard=shard,
+        batch=batch,
+        first_seq=first_seq,
+        next_seq=next_seq,
+        offsets=offsets,
+        rules_version=rules_version,
+        body=body,
+    )
+    return sha256(before + str(recorded_at).encode() + behind).digest()
+
+
+def around_moment(
+    previous: bytes,
+    *,
+    ledger: str,
+    shard: int,
+    batch: int,
+    first_seq: int,
+    next_seq: int,
+    offsets: Offsets,
+    rules_version: int,
+    body: bytes,
+) -> tuple[bytes, bytes]:
+    """What the digest hashes before and behind the moment of recording, which Postgres may put between."""
+    header = orjson.dumps([ledger, shard, batch, first_seq, next_seq, offsets])
+    return previous + header[:-1] + b",", f",{rules_version}]".encode() + body

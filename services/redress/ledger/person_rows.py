@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from redress.domain.beneficiary import (
@@ -30,9 +30,15 @@ _OUTCOMES: Final = {outcome.value: outcome for outcome in Outcome}
 _REASONS: Final = {reason.value: reason for reason in Reason}
 
 
+_of_person: Final = itemgetter("beneficiary", "last_seq", "grants", "vouchers", "seen", "strays")
+_of_redemption: Final = itemgetter(
+    "beneficiary", "programme", "redemption", "status", "order", "service", "expires_at", "request", "lines"
+)
+
+
 def restore_person(row: Any, numbering: Numbering) -> Beneficiary:
-    """A beneficiary without redemptions and parked events: those have rows of their own. `row`: of `load_states`."""
-    owner, last_seq, _, grants, vouchers, seen, strays = row
+    """A beneficiary without redemptions and parked events: those have rows of their own. `row`: of `state`."""
+    owner, last_seq, grants, vouchers, seen, strays = _of_person(row)
     return Beneficiary(
         owner,
         StoredGrants(grants, numbering),
@@ -68,8 +74,8 @@ def moved_vouchers(person: Beneficiary, spilled: int, numbering: Numbering) -> t
 
 
 def restore_redemption(row: Any) -> tuple[BeneficiaryId, RedemptionKey, Redemption]:
-    """A redemption, whose it is and its key. `row`: of `load_redemptions`."""
-    beneficiary, programme, redemption, status, order, service, expires_at, request, lines = row
+    """A redemption, whose it is and its key. `row`: of `redemption`."""
+    beneficiary, programme, redemption, status, order, service, expires_at, request, lines = _of_redemption(row)
     return (
         beneficiary,
         (programme, redemption),

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 _HEAD = re.compile(r"^-- ([a-z_]+): (.+)$", re.MULTILINE)
+_PARAMETER = re.compile(r"\$(\d+)")
 
 
 class Statement(NamedTuple):
@@ -40,3 +41,20 @@ def query(name: str, package: str = "redress.ledger") -> str:
         KeyError: there is none.
     """
     return statements(package)[name].sql
+
+
+@cache
+def together(*names: str) -> str:
+    """These statements as one, in one round trip; none sees what another one of them writes.
+
+    All have the same $1; the further parameters of each follow those of the one before.
+    """
+    parts = []
+    behind = 0
+    for name in names:
+        sql = query(name)
+        numbers = {int(number) for number in _PARAMETER.findall(sql)}
+        parts.append(_PARAMETER.sub(lambda found, n=behind: f"${int(found[1]) + n * (found[1] != '1')}", sql))  # type: ignore[misc]
+        behind += max(numbers, default=1) - 1
+    before = ",\n".join(f"{name} as (\n{sql}\n)" for name, sql in zip(names[:-1], parts[:-1], strict=True))
+    return f"with {before}\n{parts[-1]}" if before else parts[-1]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+import asyncpg
+
 from redress.contracts.columns import EventColumns, Int64s
 from redress.contracts.decode import Rejected, decode
 from redress.domain.alike import book
@@ -35,8 +37,9 @@ from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
 from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
 from redress.ledger.copying import copy_stream
-from redress.ledger.digest import chain
+from redress.ledger.digest import around_moment, chain
 from redress.ledger.entry_rows import COLUMNS
+from redress.ledger.few_rows import few_rows
 from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
@@ -49,7 +52,7 @@ from redress.ledger.person_rows import (
     restore_redemption,
 )
 from redress.ledger.precedents import Precedents
-from redress.ledger.queries import query
+from redress.ledger.queries import query, together
 
 Checkpoint = Callable[[str], None]
 """Called with the name of each point of a batch's life: where tests let a worker die."""
@@ -109,6 +112,8 @@ class ShardLedger:
         self._connection = connection
         self._identity = identity
         self._reached = reached
+        self._named: Set[OfRedemption] = frozenset()
+        self._redemption_rows: Sequence[Any] = ()
         self._spilled: dict[BeneficiaryId, int] = {}
         self._sources: dict[str, int] = {}
         self._parked_raw: dict[Coordinates, RawRecord] = {}
@@ -146,20 +151,32 @@ class ShardLedger:
         self, beneficiaries: Iterable[BeneficiaryId], redemptions: Set[OfRedemption] = frozenset()
     ) -> None:
         """Bring these people's state in, with these redemptions of theirs and those that their parked events name."""
-        await self.load_rows(beneficiaries)
+        await self.load_rows(beneficiaries, redemptions)
         for beneficiary in list(self._rows):
             self.open_row(beneficiary)
-        await self.load_named((), redemptions)
+        await self.load_named(())
 
-    async def load_rows(self, beneficiaries: Iterable[BeneficiaryId]) -> None:
-        """Bring these people's rows in. Those with anything parked are opened, the others only by `open_row`."""
-        shard = self.shard
-        wanted = sorted(set(beneficiaries) - shard.beneficiaries.keys())
-        for row in await self._connection.fetch(query("load_states"), shard.number, wanted):
+    async def load_rows(
+        self,
+        beneficiaries: Iterable[BeneficiaryId],
+        redemptions: Set[OfRedemption] = frozenset(),
+        orders: Set[OfOrder] = frozenset(),
+    ) -> None:
+        """Bring these people's rows in, and for `load_named` these redemptions and those of these orders.
+
+        Who has anything parked is opened, the others only by `open_row`.
+        """
+        wanted = sorted(set(beneficiaries) - self.shard.beneficiaries.keys())
+        met = await self._connection.fetchrow(
+            query("load_met"), self.shard.number, wanted, *_columns_of_three(redemptions), *_columns_of_three(orders)
+        )
+        if met is None:
+            raise TypeError("a select without from has one row")
+        for row in met["states"]:
             self._rows[BeneficiaryId(row["beneficiary"])] = row
         self._known |= self._rows.keys()
-        if self._rows:
-            await self._load_parked(list(self._rows))
+        self._put_parked(met["parked"])
+        self._named, self._redemption_rows = redemptions, met["redemptions"]
 
     def open_row(self, beneficiary: BeneficiaryId) -> None:
         """Open the person's row, if there is one and it was not opened yet."""
@@ -168,15 +185,16 @@ class ShardLedger:
             self.shard.beneficiaries[beneficiary] = restore_person(row, self.numbering)
             self._spilled[beneficiary] = row["spilled"]
 
-    async def load_named(
-        self, events: Iterable[Event], redemptions: Set[OfRedemption], orders: Set[OfOrder] = frozenset()
-    ) -> None:
-        """Bring in these redemptions, and what was seen of the people of these events; their rows are open."""
+    async def load_named(self, events: Iterable[Event]) -> None:
+        """Bring in redemptions asked for, and what was seen of the people of these events; their rows are open."""
         await self._load_spilled(events)
+        self._put_redemptions(self._redemption_rows)
         waiting = (parked.event.data for parked in self.shard.parked.values())
         named = {(data.beneficiary, data.programme, data.redemption) for data in waiting if isinstance(data, NAMING)}
-        await self._load_redemptions(query("load_redemptions"), redemptions | named)
-        await self._load_redemptions(query("load_orders"), orders)
+        if named - self._named:
+            asked = columns(sorted(named - self._named))
+            self._put_redemptions(await self._connection.fetch(query("load_redemptions"), self.shard.number, *asked))
+        self._named, self._redemption_rows = frozenset(), ()
         self.shard.deadlines.sort()  # a sorted list is a heap
 
     def take_alike(self, events: Iterable[EventColumns], offsets: Int64s) -> list[Taken]:
@@ -258,18 +276,27 @@ class ShardLedger:
         results = self.shard.take_results()
         for taken in self._alike.taken:
             book(taken.form, taken.effective)
-        work = await self._encode(results, rejected, raw)
+        work = await self._encode(results, rejected, raw, may_be_few=logged is None)
         self._reached("encoded")
-        # asyncpg waits for ever inside a COPY whose connection breaks while the server is slower than we are.
-        async with asyncio.timeout(APPEND_SECONDS_MAX), self._connection.transaction():
-            self._reached("begun")
-            await self._write(position, work, logged)
-            self._reached("written")
+        if work.is_few:
+            async with asyncio.timeout(APPEND_SECONDS_MAX):
+                await self._write_few(position, work)
+        else:
+            # asyncpg waits for ever inside a COPY whose connection breaks while the server is slower than we are.
+            async with asyncio.timeout(APPEND_SECONDS_MAX), self._connection.transaction():
+                self._reached("begun")
+                await self._write(position, work, logged)
+                self._reached("written")
         self._reached("committed")
         self.forget_people()
 
     async def _encode(
-        self, results: Results, rejected: list[RejectedRecord], raw: Callable[[], Mapping[Coordinates, RawRecord]]
+        self,
+        results: Results,
+        rejected: list[RejectedRecord],
+        raw: Callable[[], Mapping[Coordinates, RawRecord]],
+        *,
+        may_be_few: bool,
     ) -> BatchRows:
         for entry in results.entries:
             if entry.beneficiary is None:
@@ -297,6 +324,7 @@ class ShardLedger:
             fresh=raw() if results.parked or results.dead_letters else {},
             parked_before=self._parked_raw,
             redemptions_before=self._redemptions_before,
+            may_be_few=may_be_few,
             forms=self._precedents.forms,
         )
 
@@ -318,6 +346,107 @@ class ShardLedger:
         if recorded_at is None:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
         self._reached("fenced")
+        await self._copy_rows(work)
+        self._reached("copied")
+        for name, parameters in work.statements:
+            await self._connection.execute(query(name), head.shard, *parameters)
+        if work.rollups:
+            await self._connection.execute(query("roll_up"), head.shard, recorded_at, *work.rollups)
+        digest = chain(recorded_at=recorded_at, **self._chained(position, work))
+        if logged is not None and logged.digest != digest:
+            raise DigestError(f"shard {head.shard}, batch {head.batch + 1}: another digest than the log's came out")
+        await self._connection.execute(
+            query("append_batch"),
+            head.shard,
+            head.batch + 1,
+            head.next_seq,
+            shard.next_seq,
+            *head.position,
+            *position,
+            shard.now,
+            recorded_at,
+            RULES_VERSION,
+            digest,
+        )
+        self._move_on(position, recorded_at, digest)
+
+    async def _write_few(self, position: Position, work: BatchRows) -> None:
+        """Write the batch, and commit it, by one statement."""
+        head, shard = self.head, self.shard
+        statements: list[tuple[str, Sequence[Any]]] = [
+            (
+                "fence",
+                (
+                    head.epoch,
+                    head.batch,
+                    shard.next_seq,
+                    shard.next_arrival,
+                    shard.now,
+                    tick_json(shard.tick),
+                    *position,
+                    shard.falling_due,
+                    *around_moment(**self._chained(position, work)),
+                ),
+            ),
+            *few_rows(work),
+            *work.statements,
+            (
+                "append_batch_few",
+                (
+                    head.batch + 1,
+                    head.next_seq,
+                    shard.next_seq,
+                    *head.position,
+                    *position,
+                    shard.now,
+                    RULES_VERSION,
+                ),
+            ),
+            ("fenced", ()),
+        ]
+        sql = together(*(name for name, _ in statements))
+        parameters = [parameter for _, given in statements for parameter in given]
+        self._reached("sending")
+        try:
+            row = await self._connection.fetchrow(sql, head.shard, *parameters)
+        except asyncpg.NotNullViolationError:
+            row = None
+        if row is None:
+            raise FencedError(f"shard {head.shard}: the head moved on without this writer")
+        self._move_on(position, row["recorded_at"], row["digest"])
+
+    def _chained(self, position: Position, work: BatchRows) -> dict[str, Any]:
+        """What the batch's digest is made of, but for the moment of recording."""
+        head = self.head
+        return {
+            "previous": head.digest,
+            "ledger": self._identity.name,
+            "shard": head.shard,
+            "batch": head.batch + 1,
+            "first_seq": head.next_seq,
+            "next_seq": self.shard.next_seq,
+            "offsets": as_offsets(position),
+            "rules_version": RULES_VERSION,
+            "body": work.body,
+        }
+
+    def _move_on(self, position: Position, recorded_at: Instant, digest: bytes) -> None:
+        head, shard = self.head, self.shard
+        self.head = Head(
+            head.shard,
+            head.epoch,
+            head.batch + 1,
+            shard.next_seq,
+            shard.next_arrival,
+            shard.now,
+            shard.tick,
+            shard.falling_due,
+            recorded_at,
+            position,
+            digest,
+        )
+
+    async def _copy_rows(self, work: BatchRows) -> None:
         if work.journal:
             await self._copy("journal", COLUMNS, work.journal)
         if work.alike_journal:
@@ -335,51 +464,6 @@ class ShardLedger:
                 columns=("shard", *REDEMPTION_COLUMNS),
                 records=work.new_redemptions,
             )
-        self._reached("copied")
-        for name, parameters in work.statements:
-            await self._connection.execute(query(name), head.shard, *parameters)
-        if work.rollups:
-            await self._connection.execute(query("roll_up"), head.shard, recorded_at, *work.rollups)
-        digest = chain(
-            head.digest,
-            ledger=self._identity.name,
-            shard=head.shard,
-            batch=head.batch + 1,
-            first_seq=head.next_seq,
-            next_seq=shard.next_seq,
-            offsets=as_offsets(position),
-            recorded_at=recorded_at,
-            rules_version=RULES_VERSION,
-            body=work.body,
-        )
-        if logged is not None and logged.digest != digest:
-            raise DigestError(f"shard {head.shard}, batch {head.batch + 1}: another digest than the log's came out")
-        await self._connection.execute(
-            query("append_batch"),
-            head.shard,
-            head.batch + 1,
-            head.next_seq,
-            shard.next_seq,
-            *head.position,
-            *position,
-            shard.now,
-            recorded_at,
-            RULES_VERSION,
-            digest,
-        )
-        self.head = Head(
-            head.shard,
-            head.epoch,
-            head.batch + 1,
-            shard.next_seq,
-            shard.next_arrival,
-            shard.now,
-            shard.tick,
-            shard.falling_due,
-            recorded_at,
-            position,
-            digest,
-        )
 
     async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[bytes]) -> None:
         await self._connection.copy_to_table(
@@ -412,11 +496,9 @@ class ShardLedger:
             person = self.shard.beneficiaries[BeneficiaryId(row["beneficiary"])]
             person.seen.put_first([(row["identity"], row["fingerprint"])])
 
-    async def _load_redemptions(self, statement: str, asked: Set[OfRedemption] | Set[OfOrder]) -> None:
-        """Bring in those that are there and not in memory yet; their people are."""
-        if not asked:
-            return
-        for row in await self._connection.fetch(statement, self.shard.number, *columns(sorted(asked))):
+    def _put_redemptions(self, rows: Iterable[Any]) -> None:
+        """Bring in those that are not in memory yet; their people are."""
+        for row in rows:
             beneficiary, key, redemption = restore_redemption(row)
             known = self.shard.beneficiaries[beneficiary].redemptions
             if key in known:
@@ -426,10 +508,9 @@ class ShardLedger:
             if redemption.status is RedemptionStatus.HELD and redemption.expires_at is not None:
                 self.shard.deadlines.append((redemption.expires_at, beneficiary, *key))
 
-    async def _load_parked(self, people: list[BeneficiaryId]) -> None:
-        """Bring in what these people have parked."""
-        found = await self._connection.fetch(query("load_parked"), self.shard.number, people)
-        for row in found:
+    def _put_parked(self, rows: Iterable[Any]) -> None:
+        """Bring in what people have parked."""
+        for row in rows:
             parked = self._restore_parked(row)
             self.open_row(parked.beneficiary)
             self.shard.beneficiaries[parked.beneficiary].parked.append(parked)
@@ -457,3 +538,7 @@ class ShardLedger:
         self._precedents.forms.clear()
         self._rows.clear()
         self._alike = AlikeTaker(self.shard, self.numbering)
+
+
+def _columns_of_three(asked: Set[OfRedemption] | Set[OfOrder]) -> list[list[Any]]:
+    return columns(sorted(asked)) if asked else [[], [], []]

@@ -33,6 +33,8 @@ class Group:
 
     last_batch: int
     outgoing: list[Outgoing]
+    is_last: bool
+    """Whether nothing stood behind it when it was read."""
 
 
 class GroupReader:
@@ -57,12 +59,13 @@ class GroupReader:
             return None
         first = batches[0]["first_seq"]
         chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
+        is_last = len(chosen) == len(batches) < GROUP_BATCHES_MAX
         try:
-            return await self._read(chosen)
+            return await self._read(chosen, is_last=is_last)
         except KeyError:
             # A lot newer than those known, or the first group. What is known of a lot never changes.
             await self._load()
-            return await self._read(chosen)
+            return await self._read(chosen, is_last=is_last)
 
     async def balances(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
         """The balances of these people, as their rows have them."""
@@ -84,7 +87,7 @@ class GroupReader:
             lots[row["no"]] = LotTerms(key, row["service"], row["currency"])
         self._rows = RowWriter(self._identity.name, self._number, lots)
 
-    async def _read(self, batches: list[Any]) -> Group:
+    async def _read(self, batches: list[Any], *, is_last: bool) -> Group:
         first, end = batches[0]["first_seq"], batches[-1]["next_seq"]
         recorded_at = batches[-1]["recorded_at"]
         rows = await self._connection.fetch(query("relay_entries"), self._number, first, end) if first < end else []
@@ -94,7 +97,7 @@ class GroupReader:
             *await self._dead_letters(batches),
             *await self._journal(batches, rows),
         ]
-        return Group(batches[-1]["batch"], outgoing)
+        return Group(batches[-1]["batch"], outgoing, is_last)
 
     async def _journal(self, batches: list[Any], rows: list[Any]) -> list[Outgoing]:
         """Entries with their decisions, each batch followed by its marker: the group's last record is a marker."""

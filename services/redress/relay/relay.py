@@ -136,6 +136,8 @@ class Relay:
                     await sending
                 sending = asyncio.create_task(self._send(producer, group.outgoing))
                 published = group.last_batch
+                if group.is_last:
+                    await _rung(appended, until - time.monotonic())
                 group = await _group_before(until, reader, published, appended)
             if sending is not None:
                 offset = await sending

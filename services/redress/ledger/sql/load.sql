@@ -30,17 +30,51 @@ from redress.lot
 where shard = $1
 order by no;
 
--- load_states: beneficiaries of a batch
-select beneficiary, last_seq, spilled, grants, vouchers, seen, strays
-from redress.state
-where shard = $1 and beneficiary = any($2::text[]::uuid[]);
+-- load_met: what is kept of these beneficiaries, redemptions and orders, in one answer: many a batch asks nothing else
+select array(
+           select person
+           from redress.state as person
+           where person.shard = $1 and person.beneficiary = any($2::text[]::uuid[])
+       ) as states,
+       array(
+           select waiting
+           from redress.parked as waiting
+           where waiting.shard = $1 and waiting.beneficiary = any($2::text[]::uuid[])
+           order by waiting.arrival
+       ) as parked,
+       array(
+           select found.one
+           from unnest($3::text[]::uuid[], $4::text[], $5::text[]) as named (beneficiary, programme, redemption)
+           cross join lateral (
+               select r as one
+               from redress.redemption as r
+               where r.shard = $1
+                 and r.beneficiary = named.beneficiary
+                 and r.programme = named.programme
+                 and r.redemption = named.redemption
+               offset 0  -- sought one by one by their key, however full the table was when this was planned
+           ) as found
+           union all
+           select found.one
+           from unnest($6::text[]::uuid[], $7::text[], $8::text[]) as asked (beneficiary, programme, "order")
+           cross join lateral (
+               select r as one
+               from redress.redemption as r
+               where r.shard = $1
+                 and r.beneficiary = asked.beneficiary
+                 and r.programme = asked.programme
+                 and r."order" = asked."order"
+                 and r.status in ('held', 'settled')  -- those that count for an order
+               offset 0
+           ) as found
+       ) as redemptions;
 
 -- load_spilled: which of these events were seen by beneficiaries with too many for their row
 select beneficiary, identity, fingerprint
 from redress.seen_spill
 where shard = $1 and (beneficiary, identity) in (select * from unnest($2::uuid[], $3::bytea[]));
 
--- load_redemptions: these redemptions, sought one by one by their key, however full the table was when this was planned
+-- load_redemptions: redemptions that only what is parked names, sought one by one by their key
 select found.*
 from unnest($2::text[]::uuid[], $3::text[], $4::text[]) as named (beneficiary, programme, redemption)
 cross join lateral (
@@ -52,26 +86,6 @@ cross join lateral (
       and r.redemption = named.redemption
     offset 0
 ) as found;
-
--- load_orders: redemptions that count for these orders of beneficiaries, sought in the same way
-select found.*
-from unnest($2::text[]::uuid[], $3::text[], $4::text[]) as asked (beneficiary, programme, "order")
-cross join lateral (
-    select r.beneficiary, r.programme, r.redemption, r.status, r."order", r.service, r.expires_at, r.request, r.lines
-    from redress.redemption as r
-    where r.shard = $1
-      and r.beneficiary = asked.beneficiary
-      and r.programme = asked.programme
-      and r."order" = asked."order"
-      and r.status in ('held', 'settled')
-    offset 0
-) as found;
-
--- load_parked: what these beneficiaries have parked, in order of arrival
-select arrival, beneficiary, topic, record_offset, key, value, parked_at, wakes_on
-from redress.parked
-where shard = $1 and beneficiary = any($2::text[]::uuid[])
-order by arrival;
 
 -- due_holds: holds that have timed out, in their order
 select beneficiary, programme, redemption
