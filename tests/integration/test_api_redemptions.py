@@ -1,6 +1,7 @@
 """Writes over HTTP: every route, the key, waiting, and what is wrong with a request."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -103,6 +104,40 @@ async def test_a_repeated_key_gets_the_order_of_its_own_programme(
         answers = [await api.post("/v1/redemptions/r-1/capture", body, "capture-1") for _ in range(2)]
 
         assert [(each.status_code, each.json()["order"]) for each in answers] == [(200, "o-mine")] * 2
+
+
+async def test_a_request_is_the_same_however_it_is_read(stack: Stack, database: str, topic_prefix: str) -> None:
+    # given what is read at once, and what FastAPI reads because something about it is unusual
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    usual = {"content-type": "application/json"}
+    unusual = {"content-type": "application/json; charset=utf-8"}
+    async with welcomed(stack, database, topic_prefix, ANN, BEN) as (api, events):
+        await claim(api, events, ANN)
+        await claim(api, events, BEN)
+        answers, published = [], []
+        for person, headers in ((ANN, usual), (BEN, unusual)):
+            body = json.dumps(request(events, person, "r-1", 15_000))
+            answers += [
+                await api.client.post(
+                    "/v1/redemptions?wait_ms=5000",
+                    content=body,
+                    headers={**key("k-1"), **each, "traceparent": trace},
+                )
+                for each in (headers, usual, unusual)
+            ]
+            published += await api.ledger.adopt("redress.redemption")
+
+        # then both are decided alike, and either finds what the other has published
+        assert [each.status_code for each in answers] == [200] * 6
+        assert answers[0].json() == answers[1].json() == answers[2].json()
+        assert answers[3].json() == answers[4].json() == answers[5].json()
+        assert {(each.json()["outcome"], each.json()["lines"][0]["reserved"]) for each in answers} == {
+            ("accepted", 15_000)
+        }
+        sent = [each for each in published if each["type"].endswith("requested.v1")]
+        assert [(each["id"], each["traceparent"]) for each in sent] == [("k-1", trace)] * 2
+        assert sent[0].keys() == sent[1].keys()
+        assert sent[0]["data"].keys() == sent[1]["data"].keys()
 
 
 async def test_a_hold_is_released(stack: Stack, database: str, topic_prefix: str) -> None:

@@ -1,10 +1,12 @@
 """Writes: each publishes one event under the caller's key, and answers with the ledger's decision on it."""
 
+import re
 import time
+from json import JSONDecodeError
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
-from fastapi import APIRouter, Body, Header, Query, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ValidationError
 
 from redress.api import models
@@ -12,7 +14,7 @@ from redress.api.auth import Caller, source_of
 from redress.api.context import Api, MayRedeem, The, VoucherInPath, good, json_response, problems
 from redress.api.problems import Kind, ProblemError
 from redress.api.redeemer import Order
-from redress.api.strict_body import StrictBody
+from redress.api.strict_body import StrictBody, quick
 from redress.contracts import redemption as events
 from redress.contracts import scalars as s
 from redress.contracts.decision import RedemptionDecided
@@ -78,6 +80,9 @@ _REQUEST_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {**_ANSWERS[200], "links": _NEXT},
     202: {**_ANSWERS[202], "links": _NEXT},
 }
+_KEY: Final = re.compile(s.EVENT_ID_PATTERN)
+_WAIT: Final = re.compile(rb"(?:wait_ms=(0|[1-9][0-9]{0,4}))?")
+"""The query of nearly all requests."""
 _WHO: Final = {"programme": PROGRAMME, "beneficiary": str(BENEFICIARY)}
 _LINES: Final = [{"voucher": str(TRAVEL_VOUCHER), "amount": 15_000}]
 
@@ -122,6 +127,22 @@ async def request_redemption(
     """
     at = _redemption_path(body.redemption, body.beneficiary, body.programme)
     return await _ask(api, caller, body, body.beneficiary, idempotency_key, wait_ms, traceparent, at)
+
+
+@quick(request_redemption)
+async def _request_quickly(request: Request) -> Response | None:
+    """What FastAPI makes of the usual request, in less than half the time: a checkout waits for it."""
+    headers, asked = request.headers, _WAIT.fullmatch(request.scope["query_string"])
+    key, caller = headers.get("idempotency-key", ""), request.state.caller
+    wait_ms = int(asked[1] or WAIT_MS) if asked else WAIT_MS_MAX + 1
+    usual = headers.get("content-type") == "application/json" and _KEY.fullmatch(key) and "redeem" in caller.scopes
+    if not usual or wait_ms > WAIT_MS_MAX:
+        return None
+    try:
+        body = events.RedemptionRequested.model_validate(await request.json())
+    except (JSONDecodeError, ValidationError):
+        return None
+    return await request_redemption(body, request.app.state.api, caller, key, wait_ms, headers.get("traceparent"))
 
 
 @router.post(

@@ -1,6 +1,6 @@
 """Bodies as the contract takes JSON: an object, UTF-8, no key given twice."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from json import JSONDecodeError
 from typing import Any
 
@@ -8,6 +8,20 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from redress.contracts.document import DocumentError, read_object
+
+Quick = Callable[[Request], Awaitable[Response | None]]
+"""Answers a request in which nothing is unusual; None: FastAPI reads it, and says what is wrong with it."""
+_QUICK: dict[Callable[..., Any], Quick] = {}
+
+
+def quick(endpoint: Callable[..., Any]) -> Callable[[Quick], Quick]:
+    """Marks what is tried first for the route of this endpoint; before the route is added."""
+
+    def mark(answer: Quick) -> Quick:
+        _QUICK[endpoint] = answer
+        return answer
+
+    return mark
 
 
 class StrictBody(APIRoute):
@@ -18,7 +32,10 @@ class StrictBody(APIRoute):
         handler = super().get_route_handler()
 
         async def strictly(request: Request) -> Response:
-            return await handler(_StrictRequest(request.scope, request.receive))
+            strict = _StrictRequest(request.scope, request.receive)
+            answer = _QUICK.get(self.endpoint)
+            response = None if answer is None else await answer(strict)
+            return await handler(strict) if response is None else response
 
         return strictly
 
