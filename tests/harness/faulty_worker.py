@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -108,22 +108,22 @@ def faulty_at(point: str, hit: int, fault: Fault, postgres: str) -> Checkpoint:
 
 def tell_more(reached: Checkpoint) -> None:
     """Let this process pass, beside the points that the code names, those inside a library's call."""
-    copy, commit = asyncpg.Connection.copy_records_to_table, ShardSource.commit_hint
+    copy, commit = asyncpg.Connection.copy_to_table, ShardSource.commit_hint
 
-    async def copy_and_tell(self: "asyncpg.Connection[Any]", table: str, *, records: Any, **options: Any) -> Any:
-        def told() -> Iterator[Any]:
-            rows = list(records)
-            yield from rows[: len(rows) // 2]
-            reached("copying")
-            yield from rows[len(rows) // 2 :]
+    async def copy_and_tell(self: "asyncpg.Connection[Any]", table: str, *, source: Any, **options: Any) -> Any:
+        async def told() -> AsyncIterator[bytes]:
+            async for part in source:
+                yield part[: len(part) // 2]
+                reached("copying")
+                yield part[len(part) // 2 :]
 
-        return await copy(self, table, records=told() if table == "journal" else records, **options)
+        return await copy(self, table, source=told() if table == "journal" else source, **options)
 
     async def commit_and_tell(self: ShardSource, position: Position) -> None:
         await commit(self, position)
         reached("hinted")
 
-    asyncpg.Connection.copy_records_to_table = copy_and_tell  # type: ignore[method-assign,assignment]
+    asyncpg.Connection.copy_to_table = copy_and_tell  # type: ignore[method-assign,assignment]
     ShardSource.commit_hint = commit_and_tell  # type: ignore[method-assign]
 
 
