@@ -7,7 +7,7 @@ from random import Random
 import asyncpg
 import pytest
 
-from redress.ledger import lease
+from redress.ledger import batch, lease
 from redress.ledger.connection import connect
 from redress.runtime.local import Stack
 from tests.harness.ledger_sound import assert_ledger_sound
@@ -60,8 +60,12 @@ async def test_shards_are_shared_handed_over_and_given_back(stack: Stack, databa
     await assert_ledger_sound(database)
 
 
-async def test_a_writer_that_lost_its_shard_writes_nothing_more(stack: Stack, database: str, topic_prefix: str) -> None:
-    # given a worker that believes it owns shards which another one has taken meanwhile
+async def test_a_writer_that_lost_its_shard_writes_nothing_more(
+    stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a worker that believes it owns shards which another one has taken meanwhile; each of its batches
+    # goes the way of large ones, also one without entries, as small ones have a fence of their own
+    monkeypatch.setattr(batch, "FEW_ENTRIES_MAX", -1)
     events = list(Scenario(Random(32), events=400, beneficiaries=20))
     async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
         await ledger.send_all(events[:150])
