@@ -173,6 +173,8 @@ async def test_what_is_done_by_precedent_is_what_the_rules_decide_each_time(
             ]
             if around.random() < 0.1:
                 life[4][1]["id"] = life[1][1]["id"]  # a conflict
+            if around.random() < 0.1:
+                life[1][1]["data"]["programme"] = "nowhere"
             lives.append([event if around.random() < 0.7 else None for event in life])
         if number % 3 == 2:
             return [event for life in lives for event in life if event]

@@ -33,7 +33,7 @@ from redress.domain.event import (
     Reversed,
 )
 from redress.domain.evolve import add_request
-from redress.domain.ids import Instant, RedemptionId, VoucherId
+from redress.domain.ids import RedemptionId, VoucherId
 from redress.domain.lot import Lot
 from redress.domain.seen import compute_identity
 from redress.domain.shard import Shard
@@ -125,12 +125,14 @@ class Precedents:
         shard, x = self._shard, event.time
         now = shard.now
         person = shard.beneficiaries.get(data.beneficiary)
+        programme = shard.programmes.get(data.programme)
         asks = _ASKS.get(type(data))
-        if person is None or person.parked or asks is None or now is None or not 0 <= x <= now <= LAST_MAX:
+        if person is None or person.parked or programme is None or asks is None:
             return None
         named = asks(data)
-        if named is None:
+        if named is None or now is None or not 0 <= x <= now <= LAST_MAX:
             return None
+        latest = programme.latest
         voucher, asked = named
         known, standing = None, None
         redemption = getattr(data, "redemption", None)
@@ -144,7 +146,8 @@ class Precedents:
                 if voucher != of:
                     return None
                 standing = known.status, known.service, _line_of(line)
-            if isinstance(data, Requested) and (person.redemptions or self._is_stale(data, x, now)):
+            is_stale = x < now - latest.request_max_age_seconds * SECOND
+            if isinstance(data, Requested) and (person.redemptions or is_stale):
                 return None
         vouchers = person.vouchers
         if voucher is None or not isinstance(vouchers, StoredVouchers):
@@ -159,12 +162,8 @@ class Precedents:
         identity = compute_identity(event.source, event.id)
         if identity in person.seen or shard.next_seq > VERSION_MAX:
             return None
-        latest = shard.programmes[data.programme].latest.version
-        key = type(data), latest, unstamped(slot), asked, standing
+        key = type(data), latest.version, unstamped(slot), asked, standing
         return _Case(key, person, vouchers, voucher, at, slot, lot, known, identity)
-
-    def _is_stale(self, data: Requested, x: Instant, now: Instant) -> bool:
-        return x < now - self._shard.programmes[data.programme].latest.request_max_age_seconds * SECOND
 
     def _decide(self, event: Event, data: Personal, case: _Case) -> None:
         """Let the rules decide, and keep what comes of it if it is all in the case."""
