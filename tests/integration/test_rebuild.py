@@ -19,6 +19,7 @@ from redress.projections.rebuild import BrokenJournalError
 from redress.projections.scratch import TABLES, Rebuilt
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
+from tests.harness.events import Events, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.recovery import content
 from tests.harness.running_ledger import RunningLedger
@@ -124,6 +125,32 @@ async def test_what_was_damaged_is_found_and_healed(stack: Stack, database: str,
     finally:
         await connection.close()
     await assert_ledger_sound(database)
+
+
+async def test_lines_of_a_settled_redemption_stand_as_they_were_settled(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    won, person = Events(), people(1, seed=3)[0]
+    both = [won.requested(person, "r-1", 1_000, benefit) for benefit in ("travel", "all")]
+    asked, spent = both[0], won.captured(person, "r-1", 1_000)
+    lines = [event["data"]["lines"][0] for _, event in both]
+    asked[1]["data"]["lines"], spent[1]["data"]["lines"] = lines, lines[::-1]
+    begin = [won.published(vouchers_per_order=None), won.opened(), won.tick()]
+    facts = [*won.welcomed(person), won.claimed(person, "all"), asked, spent]
+    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
+        for records in (begin, *([fact] for fact in facts)):
+            await ledger.send_all(records)
+            await ledger.settled()
+
+    assert problems(await compared(database)) == []
+    await assert_ledger_sound(database)
+    connection = await connect(database, application_name="test")
+    try:
+        kept = await connection.fetch("select status, lines::text from redress.redemption")
+    finally:
+        await connection.close()
+    assert [row["status"] for row in kept] == ["settled"]
+    assert kept[0]["lines"].index(lines[1]["voucher"]) < kept[0]["lines"].index(lines[0]["voucher"])
 
 
 async def test_a_rebuild_that_ends_in_the_middle_leaves_everything_as_it_was(
