@@ -1,9 +1,7 @@
 """The processes: they start, say what they do, wait for servers that are away, and stop cleanly."""
 
-import asyncio
 import signal
 import uuid
-from collections.abc import Awaitable, Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,10 +18,9 @@ from redress.runtime.local import Stack
 from redress.runtime.topics import apply_topics
 from tests.conftest import TEST_LEDGER, OwnStack, with_database
 from tests.harness.command import Command, environment_of
+from tests.harness.waiting import until
 
 SYSTEM = LedgerIdentity("live", 2, "system", 86_400)
-WAIT_SECONDS_MAX = 60
-POLL_SECONDS = 0.1
 
 
 @pytest.fixture
@@ -36,12 +33,6 @@ def redress(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Command:
     return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WAIT_SECONDS_MAX):
-        while not await holds():  # noqa: ASYNC110 - nothing here could set an event: the server knows
-            await asyncio.sleep(POLL_SECONDS)
 
 
 async def owners(database: str) -> set[str | None]:

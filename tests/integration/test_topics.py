@@ -1,7 +1,6 @@
 """`apply_topics` on a real Kafka: it creates, repairs, and refuses another partition count."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import orjson
 import pytest
@@ -16,6 +15,7 @@ from redress.domain.event import Topic
 from redress.runtime.local import Stack
 from redress.runtime.topics import Change, TopicsError, TopicsReport, apply_topics
 from tests.conftest import kafka_admin
+from tests.harness.waiting import until
 
 SHARDS = 4
 ALL = tuple(topic.name for topic in declared_topics())
@@ -43,13 +43,6 @@ async def set_on(stack: Stack, topic: str, settings: dict[str, str]) -> None:
 
 async def in_force(admin: AIOKafkaAdminClient, topic: str, settings: dict[str, str]) -> bool:
     return settings.items() <= (await settings_of(admin, topic)).items()
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """A broker learns a moment later what the controller has decided."""
-    async with asyncio.timeout(20):
-        while not await holds():  # noqa: ASYNC110 - nothing here could set an event: the server knows
-            await asyncio.sleep(0.05)
 
 
 async def settings_of(admin: AIOKafkaAdminClient, topic: str) -> dict[str, str]:

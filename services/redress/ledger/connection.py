@@ -13,8 +13,9 @@ _INFINITY = 2**63 - 1
 _MINUS_INFINITY = -(2**63)
 
 WRITER_ROLE = "redress_writer"
-PLANNED_ANEW = {"plan_cache_mode": "force_custom_plan"}
-"""A writer's tables grow a thousandfold while it runs: a plan kept from when they were small would read all of them."""
+_WRITER_SETTINGS = {"plan_cache_mode": "force_custom_plan", "max_parallel_workers_per_gather": "0"}
+"""A writer's tables grow a thousandfold while it runs: a plan kept from when they were small would read all of them, so
+keeping one is for `Plans` alone. And to start a process for a part of a batch takes longer than the batch."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
@@ -39,7 +40,7 @@ async def connect(
     """
     settings = {"application_name": application_name, "jit": "off"}
     if role == WRITER_ROLE:
-        settings |= PLANNED_ANEW
+        settings |= _WRITER_SETTINGS
     connection = await asyncpg.connect(dsn, timeout=timeout_seconds, server_settings=settings)
     await _set_codecs(connection)
     if role is not None:

@@ -32,7 +32,7 @@ from redress.domain.seen import identity
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
 from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker, Taken
-from redress.ledger.batch import BatchRows, RawRecord, RejectedRecord, spill, touched
+from redress.ledger.batch import FEW_ENTRIES_MAX, BatchRows, RawRecord, RejectedRecord, spill, touched
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
 from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
@@ -51,6 +51,7 @@ from redress.ledger.person_rows import (
     restore_person,
     restore_redemption,
 )
+from redress.ledger.plans import Plans
 from redress.ledger.precedents import Precedents
 from redress.ledger.queries import query, together
 
@@ -110,6 +111,7 @@ class ShardLedger:
         self.numbering = Numbering()
         self.head: Head
         self._connection = connection
+        self._plans = Plans(connection)
         self._identity = identity
         self._reached = reached
         self._named: Set[OfRedemption] = frozenset()
@@ -167,6 +169,7 @@ class ShardLedger:
         Who has anything parked is opened, the others only by `open_row`.
         """
         wanted = sorted(set(beneficiaries) - self.shard.beneficiaries.keys())
+        await self._plans.renew(at_once=len(wanted) > FEW_ENTRIES_MAX)
         met = await self._connection.fetchrow(
             query("load_met"), self.shard.number, wanted, *_columns_of_three(redemptions), *_columns_of_three(orders)
         )

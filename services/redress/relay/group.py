@@ -15,6 +15,7 @@ from redress.ledger.entry_rows import from_row
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
 from redress.ledger.person_rows import columns
+from redress.ledger.plans import Plans
 from redress.ledger.queries import query
 from redress.relay.events import EventWriter, Outgoing, entry_key
 from redress.relay.row_writer import LotTerms, RowWriter
@@ -44,6 +45,7 @@ class GroupReader:
         self._identity = identity
         self._prefix = prefix
         self._connection = connection
+        self._plans = Plans(connection)
         self._writer = EventWriter(identity.name, shard)
         self._rows = RowWriter(identity.name, shard, {})
         self._number = shard
@@ -54,6 +56,7 @@ class GroupReader:
 
         Without a snapshot: what was appended never changes, and what has changed since then comes with a later group.
         """
+        await self._plans.renew()
         batches = await self._connection.fetch(query("relay_batches"), self._number, published, GROUP_BATCHES_MAX)
         if not batches:
             return None

@@ -25,8 +25,12 @@ limit $3;
 select journal.*, source.source as source_text, person.last_seq, person.vouchers
 from redress.journal
 join redress.source on source.no = journal.source
-left join redress.state as person
-    on person.shard = $1 and person.beneficiary = journal.beneficiary and person.last_seq = journal.seq
+left join lateral (
+    select state.last_seq, state.vouchers
+    from redress.state
+    where state.shard = $1 and state.beneficiary = journal.beneficiary and state.last_seq = journal.seq
+    offset 0  -- sought one by one by their key, whatever was thought of the number of entries
+) as person on true
 where journal.shard = $1 and journal.seq >= $2 and journal.seq < $3
 order by journal.seq;
 
