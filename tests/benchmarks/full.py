@@ -141,8 +141,9 @@ async def _run(stack: Stack, note: Note, chunks: list[Chunk], tell: Tell) -> Non
                 to_go = timedelta(seconds=round((time.monotonic() - began) * (left - done) / done))
                 tell(f"{chunk.kind}: {chunk.end:,} of {note.people:,} people{_cost(note.points[-1])}; {to_go} to go")
                 if chunk.kind == "issued" and chunk.end == chunk.size:
+                    tell(f"verifying at {chunk.size:,} people")
                     await ledger.assert_sound(everything=chunk.size == note.people)
-                    tell(f"verified at {chunk.size:,} people")
+                    tell(f"verified, {timedelta(seconds=round(time.monotonic() - began))} after the start")
     finally:
         await ledger.connection.close()
 

@@ -6,13 +6,14 @@ and says `done`. So a whole load is on Kafka before the first record of it can b
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterator
+from itertools import islice
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer.message_accumulator import BatchBuilder
 
+from redress.contracts.bulk import send_in_bulk
 from redress.contracts.encode import Record
-from redress.contracts.partitioner import partition_of
+from redress.contracts.partitioner import partitions_of
 from redress.domain.event import Topic
 from redress.intake.worker import Servers
 from redress.runtime.settings import load_settings
@@ -21,6 +22,8 @@ from tests.benchmarks.people import KINDS, SHARDS
 
 TRANSACTION_MS = 60_000
 """What the broker allows at most, so all of a load must be sent in this time."""
+AT_ONCE = 20_000
+"""Records that are made before they are sent."""
 
 
 async def generate(servers: Servers, kind: str, first: int, end: int, number: int) -> None:
@@ -43,23 +46,15 @@ async def generate(servers: Servers, kind: str, first: int, end: int, number: in
         await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, prefix: str, records: Iterable[Record]) -> None:
-    """In whole batches per partition: several times as fast as record by record."""
-    batches: dict[tuple[Topic, int], BatchBuilder] = {}
-    sent = []
-    for record in records:
-        place = record.topic, partition_of(record.key, SHARDS)
-        batch = batches.get(place) or batches.setdefault(place, producer.create_batch())
-        what = {"key": record.key, "value": record.value, "headers": list(record.headers), "timestamp": None}
-        if batch.append(**what) is None:
-            batch.close()
-            sent.append(await producer.send_batch(batch, prefix + place[0].value, partition=place[1]))
-            batch = batches[place] = producer.create_batch()
-            batch.append(**what)
-    for place, batch in batches.items():
-        batch.close()
-        sent.append(await producer.send_batch(batch, prefix + place[0].value, partition=place[1]))
-    await asyncio.gather(*sent)
+async def _send(producer: AIOKafkaProducer, prefix: str, records: Iterator[Record]) -> None:
+    """Many at a time, each partition's together: several times as fast as record by record."""
+    while some := list(islice(records, AT_ONCE)):
+        places: dict[tuple[Topic, int], list[tuple[bytes, bytes]]] = {}
+        for record, partition in zip(some, partitions_of([r.key for r in some], SHARDS), strict=True):
+            places.setdefault((record.topic, partition), []).append((record.key, record.value))
+        await asyncio.gather(
+            *(send_in_bulk(producer, prefix + topic.value, n, found) for (topic, n), found in places.items())
+        )
 
 
 if __name__ == "__main__":

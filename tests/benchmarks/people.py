@@ -9,7 +9,7 @@ from uuid import UUID
 from redress.contracts.encode import Record, encode_record
 from redress.contracts.examples import INPUT_EVENTS, PROGRAMME, WAVE
 from redress.contracts.instants import parse_instant
-from redress.contracts.partitioner import partition_of
+from redress.contracts.template import Template, blank
 from redress.domain import event as e
 from redress.domain.ids import BeneficiaryId, BenefitCode, OrderId, RedemptionId, ServiceCode, VoucherId, voucher_id
 
@@ -44,21 +44,30 @@ def person(number: int) -> BeneficiaryId:
 
 def granted(first: int, end: int) -> Iterator[Record]:
     """A grant for each person."""
+    owner, event_id = BeneficiaryId(blank(0)), blank(1)
+    data = e.Granted(PROGRAMME, WAVE, owner, e.Standing.MEMBER)
+    form = Template(encode_record(data, event_id=event_id, source="/eligibility", time=GRANTING).value)
     for number in range(first, end):
-        data = e.Granted(PROGRAMME, WAVE, person(number), e.Standing.MEMBER)
-        yield encode_record(data, event_id=_uuid("granted", number), source="/eligibility", time=GRANTING)
+        owner = person(number)
+        value = form.fill((owner, _uuid("granted", number)))
+        yield Record(e.Topic.ELIGIBILITY, owner.encode(), value.encode())
 
 
 def issued(first: int, end: int) -> Iterator[Record]:
     """An issue of four vouchers for each person, as issuance writes it."""
-    source = f"/redress/{LEDGER}/issuance"
     published = INPUT_EVENTS[0][2]
     assert isinstance(published, e.ProgrammePublished)
+    benefits = published.terms.benefits
+    owner, event_id = BeneficiaryId(blank(0)), blank(1)
+    vouchers = (e.IssuedVoucher(VoucherId(blank(n)), b.code, b.amount) for n, b in enumerate(benefits, start=2))
+    data = e.Issued(PROGRAMME, WAVE, owner, tuple(vouchers))
+    form = Template(encode_record(data, event_id=event_id, source=f"/redress/{LEDGER}/issuance", time=ISSUING).value)
     for number in range(first, end):
         owner = person(number)
-        vouchers = tuple(e.IssuedVoucher(_voucher(owner, b.code), b.code, b.amount) for b in published.terms.benefits)
-        event_id = f"{partition_of(owner.encode(), SHARDS)}-{number}"
-        yield encode_record(e.Issued(PROGRAMME, WAVE, owner, vouchers), event_id=event_id, source=source, time=ISSUING)
+        value = form.fill(
+            (owner, f"{number % SHARDS}-{number}", *(_voucher(owner, benefit.code) for benefit in benefits))
+        )
+        yield Record(e.Topic.ISSUANCE, owner.encode(), value.encode())
 
 
 def redeemed(first: int, end: int) -> Iterator[Record]:

@@ -18,6 +18,24 @@ from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger
 from tests.oracle.scenario import Scenario
 
+ONE_OF_THE_STATES = """
+select shard, beneficiary from redress.state where octet_length(vouchers) > 20 order by shard, last_seq limit 1
+"""
+ONE_OF_THE_GRANTS = """
+select granted.shard, granted.seq
+from redress.journal as granted
+join redress.journal as issued on issued.shard = granted.shard and issued.beneficiary = granted.beneficiary
+where granted.kind = 7 and granted.outcome = 1 and issued.kind = 11 and issued.outcome = 1
+order by granted.shard, granted.seq
+limit 1
+"""
+ONE_GRANT_LATER = f"update redress.journal set effective_at = '2100-01-01' where (shard, seq) in ({ONE_OF_THE_GRANTS})"
+THEIR_ISSUE = f"""
+select issued.beneficiary, issued.effective_at::text as effective_at
+from redress.journal as issued
+join redress.journal as granted on granted.shard = issued.shard and granted.beneficiary = issued.beneficiary
+where issued.kind = 11 and issued.outcome = 1 and (granted.shard, granted.seq) in ({ONE_OF_THE_GRANTS})
+"""
 TAMPERED: list[tuple[str, str]] = [
     ("lot_balances", "update redress.lot set held = held + 1, exception = exception - 1 where no = 2 and shard = 0"),
     ("lot_balances", "delete from redress.lot where programme_grant < 0 and shard = 1"),
@@ -25,6 +43,12 @@ TAMPERED: list[tuple[str, str]] = [
     ("roll_ups", "delete from redress.rollup where shard = 2"),
     ("roll_ups", "update redress.rollup set recorded_day = recorded_day - 1"),
     ("vouchers", "update redress.state set vouchers = set_byte(vouchers, 8, 7) where octet_length(vouchers) > 20"),
+    ("vouchers", f"update redress.state set vouchers = '' where (shard, beneficiary) in ({ONE_OF_THE_STATES})"),
+    (
+        "vouchers",
+        "update redress.journal set lines = overlay(lines placing int4send(1) from 6 for 4) "
+        f"where (shard, seq) in ({ONE_OF_THE_GRANTS})",
+    ),
     ("vouchers_and_lots", "update redress.lot set vouchers_open = vouchers_open + 1 where no = 2"),
     ("vouchers_and_lots", "update redress.state set vouchers = '' where shard = 1"),
     ("waves", "update redress.wave set granted = granted + 1 where shard = 1 and no = 1"),
@@ -38,10 +62,8 @@ TAMPERED: list[tuple[str, str]] = [
     ("offsets", "update redress.batch set programme_offset = programme_offset + 1 where batch = 1 and shard = 1"),
     ("offsets", "update redress.head set redemption_offset = redemption_offset + 1 where shard = 1"),
     ("offsets", "update redress.batch set recorded_at = recorded_at - interval '1 day' where batch = 2 and shard = 1"),
-    (
-        "effective_axis",
-        "update redress.journal set effective_at = '2100-01-01' where kind = 7",
-    ),
+    ("effective_axis", "update redress.journal set effective_at = '2100-01-01' where kind = 7"),
+    ("effective_axis", ONE_GRANT_LATER),
     (
         "holds",
         """update redress.redemption set lines = jsonb_set(lines::jsonb, '{0,1}', '7') where lines::text <> '[]'""",
@@ -93,6 +115,10 @@ async def test_each_check_finds_what_was_tampered_with(stack: Stack, database: s
         for check, statement in TAMPERED:
             if check not in await _failed_after(connection, statement):
                 missed.append((check, statement))
+        # and who it is about, with the time that it was told of, though people who are alike are looked at once
+        ((person, issued_at),) = await connection.fetch(THEIR_ISSUE)
+        shown = (await _failed_after(connection, ONE_GRANT_LATER))["effective_axis"]
+        assert any(f"beneficiary {person} " in problem and f"as of {issued_at}" in problem for problem in shown), shown
     finally:
         await connection.close()
     assert missed == []
@@ -100,8 +126,8 @@ async def test_each_check_finds_what_was_tampered_with(stack: Stack, database: s
     await assert_ledger_sound(database)
 
 
-async def _failed_after(connection: Connection, statement: str) -> set[str]:
-    """Names of the checks that fail after the statement, which is undone again."""
+async def _failed_after(connection: Connection, statement: str) -> dict[str, tuple[str, ...]]:
+    """The checks that fail after the statement, which is undone again, with the problems they show."""
     tampering = connection.transaction(isolation="repeatable_read")
     await tampering.start()
     try:
@@ -112,7 +138,7 @@ async def _failed_after(connection: Connection, statement: str) -> set[str]:
     finally:
         await tampering.rollback()
     assert all(check.problems for check in report.checks if not check.passed)
-    return {check.name for check in report.checks if not check.passed}
+    return {check.name: check.problems for check in report.checks if not check.passed}
 
 
 async def test_a_sample_finds_a_last_batch_that_was_changed_and_shows_the_first_problems(database: str) -> None:

@@ -1,4 +1,4 @@
-"""A plain faust agent that does what `plain` does: `python -m tests.benchmarks.peers.faust_agent GROUP`.
+"""A plain faust agent that does what `plain` does: `python -m tests.benchmarks.peers.faust_agent GROUP FOLDER`.
 
 It reads the issuance topic from its beginning, eight events at a time, each in a transaction of its own, until it is
 told to end.
@@ -19,13 +19,14 @@ from tests.benchmarks.peers.plain import CONNECTIONS, write_event
 from tests.benchmarks.people import LINES
 
 
-def make_app(group: str) -> Any:
-    """The app, with its one agent."""
+def make_app(group: str, folder: str) -> Any:
+    """The app, with its one agent; what it keeps on disk stands in the folder."""
     servers = servers_by_address(load_settings())
     app = faust.App(
         group,
         broker=f"kafka://{servers.kafka}",
         store="memory://",
+        datadir=folder,
         value_serializer="raw",
         consumer_auto_offset_reset="earliest",
         topic_allow_declare=False,
@@ -44,4 +45,4 @@ def make_app(group: str) -> Any:
 
 
 if __name__ == "__main__":
-    faust.Worker(make_app(sys.argv[1]), loglevel="error").execute_from_commandline()
+    faust.Worker(make_app(sys.argv[1], sys.argv[2]), loglevel="error").execute_from_commandline()

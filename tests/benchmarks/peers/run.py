@@ -60,7 +60,11 @@ class Peers:
         """A faust agent, from its first commit to that of so many events."""
         await make_tables(self._address)
         events = min(events, SLOW_EVENTS_MAX)
-        entry = ("tests.benchmarks.peers.faust_agent", f"{self._name}-{uuid4().hex[:8]}")
+        entry = (
+            "tests.benchmarks.peers.faust_agent",
+            f"{self._name}-{uuid4().hex[:8]}",
+            str(self._log.parent / "faust"),
+        )
         connection = await asyncpg.connect(self._address)
         try:
             async with crew([entry], self._environment, self._log) as running:

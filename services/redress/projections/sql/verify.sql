@@ -1,9 +1,12 @@
 -- lot_balances: each lot's balances are the sums of its journal lines; they sum to 0, and no liability is negative
-with lines as (
-    select j.shard, l.lot, l.posting, sum(l.amount) as amount, count(*) as lines
-    from redress.journal as j
-    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
-    group by j.shard, l.lot, l.posting
+with packed as (  -- most entries have the same lines as others: they are opened once
+    select shard, lines, count(*) as entries from redress.journal where lines <> '' group by shard, lines
+),
+lines as (
+    select packed.shard, l.lot, l.posting, sum(l.amount * packed.entries) as amount, sum(packed.entries) as lines
+    from packed
+    cross join lateral redress.lines_of(packed.lines, '-infinity') as l
+    group by packed.shard, l.lot, l.posting
 ),
 booked as (
     select lines.shard, lines.lot, side.account, sum(side.amount) as balance
@@ -46,13 +49,20 @@ select jsonb_build_object(
        array(select problem from wrong order by problem limit $1) as problems;
 
 -- roll_ups: the roll-ups are the journal's lines by lot, posting and day on both axes, in the programme's time zone
-with lines as (
-    select j.shard, l.lot, l.posting, (l.effective_at at time zone lot.timezone)::date as effective_day,
-           (b.recorded_at at time zone lot.timezone)::date as recorded_day, sum(l.amount) as amount, count(*) as lines
-    from redress.journal as j
-    join redress.batch as b on b.shard = j.shard and b.batch = j.batch
-    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
-    join redress.lot on lot.shard = j.shard and lot.no = l.lot
+with packed as (  -- no time zone changes its day within a minute
+    select shard, batch, lines, date_trunc('minute', effective_at) as effective_at, count(*) as entries
+    from redress.journal
+    where lines <> ''
+    group by 1, 2, 3, 4
+),
+lines as (
+    select p.shard, l.lot, l.posting, (l.effective_at at time zone lot.timezone)::date as effective_day,
+           (b.recorded_at at time zone lot.timezone)::date as recorded_day, sum(l.amount * p.entries) as amount,
+           sum(p.entries) as lines
+    from packed as p
+    join redress.batch as b on b.shard = p.shard and b.batch = p.batch
+    cross join lateral redress.lines_of(p.lines, p.effective_at) as l
+    join redress.lot on lot.shard = p.shard and lot.no = l.lot
     group by 1, 2, 3, 4, 5
 ),
 wrong as (
@@ -67,66 +77,84 @@ select jsonb_build_object('roll_ups', (select count(*) from redress.rollup)) as 
        array(select problem from wrong order by problem limit $1) as problems;
 
 -- vouchers: each voucher's amounts are what its journal lines say, and sum to its face
-with live as materialized (
-    select s.shard, s.beneficiary, v.*
-    from redress.state as s
-    cross join lateral redress.vouchers_of(s.vouchers) as v
+with kept as (  -- without the version and the last time of each voucher, which no two people share
+    select shard, beneficiary,
+           case when octet_length(vouchers) = get_byte(vouchers || '\x00'::bytea, 0) * 20 + 1
+                then substring(vouchers for 1) || (
+                    select string_agg(substring(vouchers from n * 20 + 2 for 8) || '\x000000000000000000000000'::bytea, '' order by n)
+                    from generate_series(0, get_byte(vouchers, 0) - 1) as n
+                )
+                else vouchers end as vouchers
+    from redress.state
 ),
-lines as (
-    select j.shard, j.beneficiary, l.lot, posting.debit, posting.credit, sum(l.amount) as amount
-    from redress.journal as j
-    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
-    join redress.posting on posting.code = l.posting
-    where j.beneficiary is not null and not l.by_lot and not l.stray
-      and posting.movement not in ('exception', 'exception_reversed')
-    group by 1, 2, 3, 4, 5
+histories as (
+    select shard, beneficiary, array_agg(lines order by lines) as entries
+    from redress.journal
+    where beneficiary is not null and lines <> ''
+    group by shard, beneficiary
 ),
-booked as (
-    select shard, beneficiary, lot,
-           sum(amount) filter (where side = 'entitlement') as entitlement,
-           sum(amount) filter (where side = 'unclaimed') as unclaimed,
-           sum(amount) filter (where side = 'available') as available,
-           sum(amount) filter (where side = 'held') as held,
-           sum(amount) filter (where side = 'redemption_clearing') as redeemed,
-           sum(amount) filter (where side = 'breakage_forfeited') as forfeited,
-           sum(amount) filter (where side = 'breakage_cancelled') as cancelled,
-           sum(amount) filter (where side = 'declined') as declined,
-           sum(amount) filter (where side = 'revoked') as revoked
-    from (
-        select shard, beneficiary, lot, debit, -amount from lines
-        union all
-        select shard, beneficiary, lot, credit, amount from lines
-    ) as moved (shard, beneficiary, lot, side, amount)
-    group by shard, beneficiary, lot
+people as materialized (
+    select shard, beneficiary, coalesce(entries, '{}') as entries, coalesce(vouchers, '') as vouchers
+    from kept full join histories using (shard, beneficiary)
+),
+alike as materialized (  -- most people have the same lines and the same vouchers as others: one of them is looked at
+    select shard, entries, vouchers, count(*) as people from people group by shard, entries, vouchers
+),
+compared as materialized (
+    select alike.shard, alike.entries, alike.vouchers, v.*
+    from alike
+    cross join lateral (
+        select lot, live.issued, live.unclaimed + live.available + live.held + live.redeemed + live.forfeited
+                                 + live.cancelled + live.declined + live.revoked as sum,
+               least(live.entitlement, live.unclaimed, live.available, live.held, live.redeemed, live.forfeited,
+                     live.cancelled, live.declined, live.revoked) as least,
+               (live.entitlement, live.unclaimed, live.available, live.held, live.redeemed, live.forfeited,
+                live.cancelled, live.declined, live.revoked)
+               is distinct from
+               (coalesce(booked.entitlement, 0), coalesce(booked.unclaimed, 0), coalesce(booked.available, 0),
+                coalesce(booked.held, 0), coalesce(booked.redeemed, 0), coalesce(booked.forfeited, 0),
+                coalesce(booked.cancelled, 0), coalesce(booked.declined, 0), coalesce(booked.revoked, 0)) as differs
+        from redress.vouchers_of(alike.vouchers) as live
+        full join (
+            select l.lot,
+                   sum(side.amount) filter (where side.account = 'entitlement') as entitlement,
+                   sum(side.amount) filter (where side.account = 'unclaimed') as unclaimed,
+                   sum(side.amount) filter (where side.account = 'available') as available,
+                   sum(side.amount) filter (where side.account = 'held') as held,
+                   sum(side.amount) filter (where side.account = 'redemption_clearing') as redeemed,
+                   sum(side.amount) filter (where side.account = 'breakage_forfeited') as forfeited,
+                   sum(side.amount) filter (where side.account = 'breakage_cancelled') as cancelled,
+                   sum(side.amount) filter (where side.account = 'declined') as declined,
+                   sum(side.amount) filter (where side.account = 'revoked') as revoked
+            from unnest(alike.entries) as entry (lines)
+            cross join lateral redress.lines_of(entry.lines, '-infinity') as l
+            join redress.posting on posting.code = l.posting
+            cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
+            where not l.by_lot and not l.stray and posting.movement not in ('exception', 'exception_reversed')
+            group by l.lot
+        ) as booked using (lot)
+    ) as v
 ),
 wrong as (
-    select format('shard %s beneficiary %s lot %s: the voucher''s amounts are not what its lines say', shard, beneficiary, lot)
-               as problem
-    from live full join booked using (shard, beneficiary, lot)
-    where (live.entitlement, live.unclaimed, live.available, live.held, live.redeemed, live.forfeited, live.cancelled,
-           live.declined, live.revoked)
-          is distinct from
-          (coalesce(booked.entitlement, 0), coalesce(booked.unclaimed, 0), coalesce(booked.available, 0),
-           coalesce(booked.held, 0), coalesce(booked.redeemed, 0), coalesce(booked.forfeited, 0),
-           coalesce(booked.cancelled, 0), coalesce(booked.declined, 0), coalesce(booked.revoked, 0))
-    union all
-    select format('shard %s beneficiary %s lot %s: the voucher sums to %s, its face is %s', shard, beneficiary, no, sum, face)
-    from (
-        select v.shard, v.beneficiary, lot.no, lot.amount as face,
-               v.unclaimed + v.available + v.held + v.redeemed + v.forfeited + v.cancelled + v.declined + v.revoked as sum
-        from live as v
-        join redress.lot on lot.shard = v.shard and lot.no = v.lot
-        where v.issued
-    ) as faces
-    where sum <> face
-    union all
-    select format('shard %s beneficiary %s lot %s: an amount is negative', shard, beneficiary, lot)
-    from live
-    where least(entitlement, unclaimed, available, held, redeemed, forfeited, cancelled, declined, revoked) < 0
+    select format('shard %s beneficiary %s lot %s: %s', shard, beneficiary, found.lot, found.what) as problem
+    from people
+    join (
+        select shard, entries, vouchers, lot, 'the voucher''s amounts are not what its lines say' as what
+        from compared where differs
+        union all
+        select c.shard, c.entries, c.vouchers, c.lot, format('the voucher sums to %s, its face is %s', c.sum, lot.amount)
+        from compared as c
+        join redress.lot on lot.shard = c.shard and lot.no = c.lot
+        where c.issued and c.sum <> lot.amount
+        union all
+        select shard, entries, vouchers, lot, 'an amount is negative'
+        from compared where least < 0
+    ) as found using (shard, entries, vouchers)
 )
-select jsonb_build_object(
-           'vouchers', (select count(*) from live where issued),
-           'promised', (select count(*) from live where not issued)
+select (
+           select jsonb_build_object('vouchers', coalesce(sum(people) filter (where v.issued), 0),
+                                     'promised', coalesce(sum(people) filter (where not v.issued), 0))
+           from alike cross join lateral redress.vouchers_of(alike.vouchers) as v
        ) as figures,
        (select count(*) from wrong) as wrong,
        array(select problem from wrong order by problem limit $1) as problems;
@@ -194,14 +222,22 @@ lots as (
     join redress.lot on lot.shard = wave.shard and lot.programme = wave.programme and lot.wave = wave.wave
     group by wave.shard, wave.no
 ),
+packed as (
+    select shard, lines, count(*) as entries
+    from redress.journal
+    where kind = 7 and outcome = 1
+    group by shard, lines
+),
 entered as (
-    select j.shard, wave.no as wave, count(distinct j.seq) as granted
-    from redress.journal as j
-    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
-    join redress.lot on lot.shard = j.shard and lot.no = l.lot
-    join redress.wave on wave.shard = lot.shard and wave.programme = lot.programme and wave.wave = lot.wave
-    where j.kind = 7 and j.outcome = 1
-    group by j.shard, wave.no
+    select packed.shard, wave.no as wave, sum(packed.entries) as granted
+    from packed
+    join redress.wave on wave.shard = packed.shard
+    where exists (
+        select from redress.lines_of(packed.lines, '-infinity') as l
+        join redress.lot on lot.shard = packed.shard and lot.no = l.lot
+        where lot.programme = wave.programme and lot.wave = wave.wave
+    )
+    group by packed.shard, wave.no
 ),
 compared as (
     select wave.shard, wave.programme, wave.wave, c.what, c.live, coalesce(c.found, 0) as found
@@ -336,35 +372,68 @@ select (
        array(select problem from wrong order by problem limit $1) as problems;
 
 -- effective_axis: at no effective instant is a liability account of a lot or of a voucher negative
-with changes as (
-    select j.shard, l.lot, j.beneficiary, side.account, l.effective_at, sum(side.amount) as amount,
-           bool_or(l.by_lot) as by_lot
-    from redress.journal as j
-    cross join lateral redress.lines_of(j.lines, j.effective_at) as l
+with packed as (
+    select shard, lines, effective_at, count(*) as entries
+    from redress.journal
+    where lines <> ''
+    group by shard, lines, effective_at
+),
+of_lots as (
+    select p.shard, l.lot, side.account, l.effective_at,
+           sum(sum(side.amount * p.entries)) over (partition by p.shard, l.lot, side.account order by l.effective_at) as balance
+    from packed as p
+    cross join lateral redress.lines_of(p.lines, p.effective_at) as l
     join redress.posting on posting.code = l.posting
     cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
     where side.account in ('entitlement', 'unclaimed', 'available', 'held')
-    group by j.shard, l.lot, j.beneficiary, l.by_lot, side.account, l.effective_at
+    group by p.shard, l.lot, side.account, l.effective_at
 ),
-of_lots as (
-    select shard, lot, account, effective_at,
-           sum(sum(amount)) over (partition by shard, lot, account order by effective_at) as balance
-    from changes
-    group by shard, lot, account, effective_at
+entered as (
+    select shard, beneficiary, seq, lines, effective_at,
+           effective_at is distinct from lag(effective_at) over (partition by shard, beneficiary order by effective_at, seq) as is_later
+    from redress.journal
+    where beneficiary is not null and lines <> ''
 ),
-of_vouchers as (
-    select shard, beneficiary, lot, account, effective_at,
-           sum(sum(amount)) over (partition by shard, beneficiary, lot, account order by effective_at) as balance
-    from changes
-    where beneficiary is not null and not by_lot
-    group by shard, beneficiary, lot, account, effective_at
+people as materialized (
+    select shard, beneficiary, array_agg(lines order by effective_at, seq) as entries,
+           array_agg(is_later order by effective_at, seq) as later, array_agg(effective_at order by effective_at, seq) as times,
+           bool_or(get_byte(lines, 0) = 20) as has_times  -- lines with a time of their own
+    from entered
+    group by shard, beneficiary
+),
+alike as (  -- most people have the same lines in the same order as others: one of them is looked at
+    select shard, entries, later, case when has_times then times end as times from people group by 1, 2, 3, 4
+),
+negative as materialized (
+    select alike.*, b.lot, b.account, b.effective_at, b.entry, b.balance
+    from alike
+    cross join lateral (
+        select l.lot, side.account, l.effective_at, min(moment.n) as entry,
+               sum(sum(side.amount)) over (partition by l.lot, side.account order by l.effective_at) as balance
+        from (
+            select n, entry.lines,
+                   coalesce(alike.times[n], 'epoch'::timestamptz
+                            + interval '1 second' * count(*) filter (where alike.later[n]) over (order by n)) as effective_at
+            from unnest(alike.entries) with ordinality as entry (lines, n)
+        ) as moment
+        cross join lateral redress.lines_of(moment.lines, moment.effective_at) as l
+        join redress.posting on posting.code = l.posting
+        cross join lateral (values (posting.debit, -l.amount), (posting.credit, l.amount)) as side (account, amount)
+        where not l.by_lot and side.account in ('entitlement', 'unclaimed', 'available', 'held')
+        group by l.lot, side.account, l.effective_at
+    ) as b
+    where b.balance < 0
 ),
 wrong as (
     select format('shard %s lot %s %s: %s as of %s', shard, lot, account, balance, effective_at) as problem
     from of_lots where balance < 0
     union all
-    select format('shard %s beneficiary %s lot %s %s: %s as of %s', shard, beneficiary, lot, account, balance, effective_at)
-    from of_vouchers where balance < 0
+    select format('shard %s beneficiary %s lot %s %s: %s as of %s', p.shard, p.beneficiary, n.lot, n.account, n.balance,
+                  case when p.has_times then n.effective_at else p.times[n.entry] end)
+    from negative as n
+    join people as p
+         on p.shard = n.shard and p.entries = n.entries and p.later = n.later
+         and case when p.has_times then p.times end is not distinct from n.times
 )
 select jsonb_build_object('instants', (select count(*) from of_lots)) as figures,
        (select count(*) from wrong) as wrong,
