@@ -292,6 +292,7 @@ def _take_over(database: str, shard: int) -> None:
     async def take() -> None:
         connection = await connect(database, application_name="test")
         try:
+            await connection.execute("set statement_timeout = '10s'")  # it would wait for a rebuild that it cannot end
             await connection.execute("update redress.lease set lease_until = '-infinity' where shard = $1", shard)
             assert await lease.take(connection, "another", shard)
         finally:

@@ -7,7 +7,7 @@ from redress.domain.accounts import ISSUED_UNCLAIMED
 from redress.domain.entry import Cause, Entry, Line, LotKey, Outcome
 from redress.domain.event import Coordinates, Granted, Standing, Topic
 from redress.domain.ids import BeneficiaryId, BenefitCode, Instant, ProgrammeCode, VoucherId, WaveCode
-from redress.ledger.digest import GENESIS, body_hash, chain
+from redress.ledger.digest import GENESIS, Header, body_hash, chain
 
 PERSON = BeneficiaryId("8d3b2a76-1c1e-4c8e-9a50-6a0a4a3f9e11")
 VOUCHER = VoucherId("8d3b2a76-1c1e-8aae-b119-65df5620d12e")
@@ -55,18 +55,8 @@ def test_two_batches_chain_as_documented() -> None:
 
     digest = GENESIS
     for batch, first, entries in ((1, 1, [_entry(1, 5_000), _entry(2, 20_000)]), (2, 3, [])):
-        digest = chain(
-            digest,
-            ledger="main",
-            shard=3,
-            batch=batch,
-            first_seq=first,
-            next_seq=first + len(entries),
-            offsets=(7, 0, 42, 0),
-            recorded_at=Instant(1_768_440_001_000_000),
-            rules_version=1,
-            body=body_hash(entries, lambda _: "KRW"),
-        )
+        header = Header("main", 3, batch, first, first + len(entries), (7, 0, 42, 0), 1)
+        digest = chain(digest, header, Instant(1_768_440_001_000_000), body_hash(entries, lambda _: "KRW"))
 
     assert digest == expected
 

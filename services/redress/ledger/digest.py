@@ -16,6 +16,7 @@ digest before the first batch is 32 zero bytes. `docs/digest.md` has the same te
 
 from collections.abc import Callable, Iterable
 from hashlib import sha256
+from typing import NamedTuple
 
 import orjson
 
@@ -75,46 +76,25 @@ def hash_of(entries: Iterable[bytes]) -> bytes:
     return sha256(b"".join(entries)).digest()
 
 
-def chain(
-    previous: bytes,
-    *,
-    ledger: str,
-    shard: int,
-    batch: int,
-    first_seq: int,
-    next_seq: int,
-    offsets: Offsets,
-    recorded_at: Instant,
-    rules_version: int,
-    body: bytes,
-) -> bytes:
+class Header(NamedTuple):
+    """What a digest says of its batch, besides the moment of recording."""
+
+    ledger: str
+    shard: int
+    batch: int
+    first_seq: int
+    next_seq: int
+    offsets: Offsets
+    rules_version: int
+
+
+def chain(previous: bytes, header: Header, recorded_at: Instant, body: bytes) -> bytes:
     """The batch's digest, from the previous one, its header and the hash of its body."""
-    before, behind = around_moment(
-        previous,
-        ledger=ledger,
-        shard=shard,
-        batch=batch,
-        first_seq=first_seq,
-        next_seq=next_seq,
-        offsets=offsets,
-        rules_version=rules_version,
-        body=body,
-    )
+    before, behind = around_moment(previous, header, body)
     return sha256(before + str(recorded_at).encode() + behind).digest()
 
 
-def around_moment(
-    previous: bytes,
-    *,
-    ledger: str,
-    shard: int,
-    batch: int,
-    first_seq: int,
-    next_seq: int,
-    offsets: Offsets,
-    rules_version: int,
-    body: bytes,
-) -> tuple[bytes, bytes]:
+def around_moment(previous: bytes, header: Header, body: bytes) -> tuple[bytes, bytes]:
     """What the digest hashes before and behind the moment of recording, which Postgres may put between."""
-    header = orjson.dumps([ledger, shard, batch, first_seq, next_seq, offsets])
-    return previous + header[:-1] + b",", f",{rules_version}]".encode() + body
+    *known, rules_version = header
+    return previous + orjson.dumps(known)[:-1] + b",", f",{rules_version}]".encode() + body

@@ -37,7 +37,7 @@ from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
 from redress.ledger.control_rows import restore_lots, restore_programmes, restore_waves
 from redress.ledger.copying import copy_stream
-from redress.ledger.digest import around_moment, chain
+from redress.ledger.digest import Header, around_moment, chain
 from redress.ledger.entry_rows import COLUMNS
 from redress.ledger.few_rows import few_rows
 from redress.ledger.head import Head, Position, as_offsets, restore_head, tick_json
@@ -355,7 +355,7 @@ class ShardLedger:
             await self._connection.execute(query(name), head.shard, *parameters)
         if work.rollups:
             await self._connection.execute(query("roll_up"), head.shard, recorded_at, *work.rollups)
-        digest = chain(recorded_at=recorded_at, **self._chained(position, work))
+        digest = chain(head.digest, self._header(position), recorded_at, work.body)
         if logged is not None and logged.digest != digest:
             raise DigestError(f"shard {head.shard}, batch {head.batch + 1}: another digest than the log's came out")
         await self._connection.execute(
@@ -388,7 +388,7 @@ class ShardLedger:
                     tick_json(shard.tick),
                     *position,
                     shard.falling_due,
-                    *around_moment(**self._chained(position, work)),
+                    *around_moment(head.digest, self._header(position), work.body),
                 ),
             ),
             *few_rows(work),
@@ -418,20 +418,11 @@ class ShardLedger:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
         self._move_on(position, row["recorded_at"], row["digest"])
 
-    def _chained(self, position: Position, work: BatchRows) -> dict[str, Any]:
-        """What the batch's digest is made of, but for the moment of recording."""
-        head = self.head
-        return {
-            "previous": head.digest,
-            "ledger": self._identity.name,
-            "shard": head.shard,
-            "batch": head.batch + 1,
-            "first_seq": head.next_seq,
-            "next_seq": self.shard.next_seq,
-            "offsets": as_offsets(position),
-            "rules_version": RULES_VERSION,
-            "body": work.body,
-        }
+    def _header(self, position: Position) -> Header:
+        """Of the batch that is written."""
+        head, next_seq = self.head, self.shard.next_seq
+        offsets = as_offsets(position)
+        return Header(self._identity.name, head.shard, head.batch + 1, head.next_seq, next_seq, offsets, RULES_VERSION)
 
     def _move_on(self, position: Position, recorded_at: Instant, digest: bytes) -> None:
         head, shard = self.head, self.shard

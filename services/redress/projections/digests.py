@@ -7,7 +7,7 @@ from typing import Any, Final
 from redress.domain.entry import Entry, LotKey
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
-from redress.ledger.digest import GENESIS, body_hash, chain
+from redress.ledger.digest import GENESIS, Header, body_hash, chain
 from redress.ledger.entry_rows import from_row
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.numbering import Numbering
@@ -69,23 +69,22 @@ class _Shard:
             yield f"{where}: the digest made again is another"
 
     def _digest(self, previous: bytes, batch: Any, entries: list[Entry]) -> bytes:
-        return chain(
-            previous,
-            ledger=self._ledger,
-            shard=self._shard,
-            batch=batch["batch"],
-            first_seq=batch["first_seq"],
-            next_seq=batch["next_seq"],
-            offsets=(
-                batch["programme_offset"],
-                batch["eligibility_offset"],
-                batch["issuance_offset"],
-                batch["redemption_offset"],
-            ),
-            recorded_at=batch["recorded_at"],
-            rules_version=batch["rules_version"],
-            body=body_hash(entries, self._currencies.__getitem__),
+        offsets = (
+            batch["programme_offset"],
+            batch["eligibility_offset"],
+            batch["issuance_offset"],
+            batch["redemption_offset"],
         )
+        header = Header(
+            self._ledger,
+            self._shard,
+            batch["batch"],
+            batch["first_seq"],
+            batch["next_seq"],
+            offsets,
+            batch["rules_version"],
+        )
+        return chain(previous, header, batch["recorded_at"], body_hash(entries, self._currencies.__getitem__))
 
 
 def _choose(batches: list[Any], *, everything: bool, random: Random) -> list[int]:
