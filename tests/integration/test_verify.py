@@ -21,11 +21,14 @@ from tests.oracle.scenario import Scenario
 ONE_OF_THE_STATES = """
 select shard, beneficiary from redress.state where octet_length(vouchers) > 20 order by shard, last_seq limit 1
 """
-ONE_OF_THE_GRANTS = """
+SAME_WAVE = "substring(granted.lines for 3) = substring(issued.lines for 3)"
+"""The first of their lots is the same."""
+ONE_OF_THE_GRANTS = f"""
 select granted.shard, granted.seq
 from redress.journal as granted
 join redress.journal as issued on issued.shard = granted.shard and issued.beneficiary = granted.beneficiary
-where granted.kind = 7 and granted.outcome = 1 and issued.kind = 11 and issued.outcome = 1
+where granted.kind = 7 and granted.outcome = 1 and issued.kind = 11 and issued.outcome = 1 and {SAME_WAVE}
+  and substring(granted.lines for 1) = '\\x08'  -- its lines have no times of their own
 order by granted.shard, granted.seq
 limit 1
 """
@@ -34,7 +37,7 @@ THEIR_ISSUE = f"""
 select issued.beneficiary, issued.effective_at::text as effective_at
 from redress.journal as issued
 join redress.journal as granted on granted.shard = issued.shard and granted.beneficiary = issued.beneficiary
-where issued.kind = 11 and issued.outcome = 1 and (granted.shard, granted.seq) in ({ONE_OF_THE_GRANTS})
+where issued.kind = 11 and issued.outcome = 1 and {SAME_WAVE} and (granted.shard, granted.seq) in ({ONE_OF_THE_GRANTS})
 """
 TAMPERED: list[tuple[str, str]] = [
     ("lot_balances", "update redress.lot set held = held + 1, exception = exception - 1 where no = 2 and shard = 0"),
