@@ -11,6 +11,7 @@ from typing import Final
 from redress.ledger.connection import Connection
 
 KEPT_SECONDS: Final = 1.0
+"""How old a plan may become: some tens of thousands of rows that it has not seen, and 30 batches that did not plan."""
 
 
 class Plans:
