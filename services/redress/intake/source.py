@@ -48,6 +48,7 @@ class ShardSource:
         async with asyncio.timeout(START_SECONDS_MAX):
             await self._consumer.start()
         self._consumer.assign(list(self._partitions.values()))
+        self._consumer.pause(*self._partitions.values())
         self.seek(position)
 
     def seek(self, position: Position) -> None:
@@ -63,10 +64,16 @@ class ShardSource:
         """Records of these topics, in their order and then by offset. An empty list after `timeout_ms`.
 
         At most `records_max`, and at most BATCH_BYTES_MAX but for a first one that is larger; what is left comes next.
+
+        Kafka is asked only meanwhile. A consumer that read ahead would soon ask for partitions without unread records
+        alone, and a broker answers nothing else before that question has been answered or has waited FETCH_WAIT_MS.
         """
-        found = await self._consumer.getmany(
-            *(self._partitions[topic] for topic in topics), timeout_ms=timeout_ms, max_records=records_max
-        )
+        partitions = [self._partitions[topic] for topic in topics]
+        self._consumer.resume(*partitions)
+        try:
+            found = await self._consumer.getmany(*partitions, timeout_ms=timeout_ms, max_records=records_max)
+        finally:
+            self._consumer.pause(*partitions)
         records = [_record(topic, record) for topic in topics for record in found.get(self._partitions[topic], [])]
         taken = _within(records, BATCH_BYTES_MAX)
         for topic, first_left in {record.topic: record.offset for record in reversed(records[taken:])}.items():
