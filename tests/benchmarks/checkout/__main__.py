@@ -1,7 +1,8 @@
 """Runs the benchmark on a stack of its own, which is gone afterwards, also after Ctrl-C.
 
-Each way is measured alone, one after the other: `floor` and `kafka` by the same load generator, `http` by one of its
-own; worker, clock and API are the processes that a user runs, the generators are others.
+Each way is measured alone, the ways in turns and that several times: `floor` and `kafka` by the same load generator,
+`http` by one of its own; worker, clock and API are the processes that a user runs, the generators are others. A turn
+before the first is not counted: a JVM that has not yet compiled itself costs all of them several times as much.
 """
 
 import argparse
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any, Final
 
 import orjson
@@ -44,7 +46,8 @@ GOAL_RATE: Final = 500
 LATENCY_GOAL: Final = 2.0
 LOOK_UP_GOAL: Final = 0.6
 SHARDS: Final = 4
-SECONDS: Final = 20.0
+SECONDS: Final = 10.0
+ROUNDS: Final = 3
 READY_SECONDS_MAX: Final = 120.0
 END_SECONDS_MAX: Final = 30
 WAYS: Final = ("floor", "kafka", "http")
@@ -56,11 +59,23 @@ LOOK_UP_TURNS: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way at one rate."""
+    """One way at one rate, in one round."""
 
     way: str
     rate: int
     sample: Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A figure of a way to the floor's of the same round: the middle of all rounds, the least and the most."""
+
+    middle: float
+    least: float
+    most: float
+
+    def __str__(self) -> str:
+        return f"{self.middle:.2f} ({self.least:.2f} to {self.most:.2f})"
 
 
 @dataclass(slots=True)
@@ -69,24 +84,29 @@ class Results:
 
     shards: int
     seconds: float
+    rounds: int
     cores: int
     ways: list[Way] = field(default_factory=list)
     look_ups: dict[str, float] = field(default_factory=dict)
     """Answers a second, by route."""
 
-    def of(self, way: str, rate: int) -> Sample | None:
-        return next((each.sample for each in self.ways if (each.way, each.rate) == (way, rate)), None)
+    def of(self, way: str, rate: int) -> list[Sample]:
+        """Of each round."""
+        return [each.sample for each in self.ways if (each.way, each.rate) == (way, rate)]
+
+    def ratio(self, way: str, rate: int, name: str) -> Ratio:
+        """Of that percentile."""
+        pairs = zip(self.of(way, rate), self.of("floor", rate), strict=True)
+        ratios = [getattr(found, name) / getattr(floor, name) for found, floor in pairs]
+        return Ratio(median(ratios), min(ratios), max(ratios))
 
     def goals(self) -> Iterator[tuple[str, float, float, bool]]:
         """What was aimed at, the ratio that came out, the limit, and whether it was met."""
-        floor = self.of("floor", GOAL_RATE)
         for way in ("kafka", "http"):
             found = self.of(way, GOAL_RATE)
-            if floor is None or found is None:
-                continue
-            for name in ("p50", "p99"):
-                ratio = getattr(found, name) / getattr(floor, name)
-                met = ratio <= LATENCY_GOAL and found.missing == 0
+            for name in ("p50", "p99") if found else ():
+                ratio = self.ratio(way, GOAL_RATE, name).middle
+                met = ratio <= LATENCY_GOAL and not any(sample.missing for sample in found)
                 yield f"decision over {way}, {name} at {GOAL_RATE}/s, of the floor's", ratio, LATENCY_GOAL, met
         if self.look_ups:
             ratio = self.look_ups["beneficiary"] / self.look_ups["bare"]
@@ -121,13 +141,17 @@ class Bench:
             issuer=settings.api_issuer,
             audience=settings.api_audience,
         )
-        requests = len(WAYS) * sum(int(rate * (WARM_UP_SECONDS + options.seconds)) for rate in options.rates)
+        self._plan = [
+            (options.rates[0], False),
+            *((rate, True) for _ in range(options.rounds) for rate in options.rates),
+        ]
+        requests = len(WAYS) * sum(int(rate * (WARM_UP_SECONDS + options.seconds)) for rate, _ in self._plan)
         self._persons = -(-requests // len(BENEFITS))
         self._taken = 0
-        self.results = Results(options.shards, options.seconds, os.cpu_count() or 0)
+        self.results = Results(options.shards, options.seconds, options.rounds, os.cpu_count() or 0)
 
     def run(self) -> None:
-        """Measure everything, the rates one after the other, and each way beside the others at the same rate."""
+        """Measure everything, in rounds: the rates one after the other, and the ways in turns at the same rate."""
         migrate(self._stack.postgres, self._identity)
         with ExitStack() as running:
             asyncio.run(apply_topics(self._stack.kafka, "", self._options.shards))
@@ -138,10 +162,12 @@ class Bench:
             asyncio.run(self._entitle())
             running.enter_context(self._process("tests.benchmarks.checkout.server"))
             asyncio.run(_answers(API, self._port))
-            for rate in self._options.rates:
+            for number, (rate, counts) in enumerate(self._plan):
                 for way in WAYS:
-                    _say(f"{way} at {rate}/s")
-                    self.results.ways.append(Way(way, rate, self._measure(way, rate)))
+                    _say(f"{way} at {rate}/s, {f'{number} of {len(self._plan) - 1}' if counts else 'to get warm'}")
+                    found = self._measure(way, rate)
+                    if counts:
+                        self.results.ways.append(Way(way, rate, found))
             _say("look-ups")
             for _ in range(LOOK_UP_TURNS):
                 for name, path in LOOK_UPS.items():
@@ -253,21 +279,21 @@ def show(results: Results) -> None:
         "p99 / floor",
     ):
         table.add_column(column, justify="left" if column == "way" else "right", no_wrap=True)
-    for each in results.ways:
-        floor, found = results.of("floor", each.rate), each.sample
-        ratios = [f"{getattr(found, n) / getattr(floor, n):.2f}" if floor else "" for n in ("p50", "p99")]
-        numbers = [
-            f"{found.answered:,}",
-            f"{found.missing:,}",
-            *(f"{n:.1f}" for n in (found.p50, found.p95, found.p99)),
-        ]
-        table.add_row(f"{each.rate:,}", each.way, *numbers, *ratios)
+    for way, rate in dict.fromkeys((each.way, each.rate) for each in results.ways):
+        found = results.of(way, rate)
+        numbers = [f"{sum(sample.answered for sample in found):,}", f"{sum(sample.missing for sample in found):,}"]
+        numbers += [f"{median(getattr(sample, name) for sample in found):.1f}" for name in ("p50", "p95", "p99")]
+        numbers += [str(results.ratio(way, rate, name)) for name in ("p50", "p99")]
+        table.add_row(f"{rate:,}", way, *numbers)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(table)
-    for name, rate in results.look_ups.items():
+    for name, answers in results.look_ups.items():
         route = {"bare": "bare route, SELECT 1", "beneficiary": "GET /v1/beneficiaries/{b}"}[name]
-        console.print(f"{route}: {rate:,.0f}/s over {LOOK_UP_CONNECTIONS} connections")
-    console.print(f"{results.shards} shards, {results.seconds:.0f} s each, {results.cores} cores for all of it")
+        console.print(f"{route}: {answers:,.0f}/s over {LOOK_UP_CONNECTIONS} connections")
+    console.print(
+        f"{results.shards} shards, {results.rounds} rounds of {results.seconds:.0f} s each, {results.cores} cores"
+        " for all of it; the middle of the rounds, ratios with their range"
+    )
     for about, ratio, limit, met in results.goals():
         console.print(f"{'met   ' if met else 'MISSED'} {about}: {ratio:.2f} (goal {limit})")
 
@@ -280,6 +306,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-checkout", description=__doc__)
     parser.add_argument("--rates", type=int, nargs="+", default=list(RATES), metavar="N", help="requests/s offered")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="of each measurement, after the warm-up")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="in which the ways take turns")
     parser.add_argument("--shards", type=int, default=SHARDS)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     return parser.parse_args()
