@@ -1,6 +1,7 @@
 """What a command says when it cannot do as asked: one clear line, the right exit status, never a secret."""
 
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
@@ -22,6 +23,7 @@ EVERY_READ = (
     ("beneficiary", "3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f"),
     ("redemption", "r-1", "--beneficiary", "3f6c1d2e-8a4b-4c5d-9e6f-7a8b9c0d1e2f"),
     ("status",),
+    ("verify",),
 )
 
 
@@ -81,6 +83,25 @@ async def test_a_database_that_is_away_is_named_without_its_password(
     assert len(result.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("arguments", EVERY_READ)
+async def test_a_database_that_takes_nobody_any_more_is_named(
+    redress: Command, database: str, arguments: tuple[str, ...]
+) -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = f"nobody_{connection.info.dbname}"
+        connection.execute(f"create role {name} login connection limit 0 password '{PASSWORD}'".encode())
+        try:
+            host = urlsplit(database).netloc.rpartition("@")[2]
+            full = urlunsplit(urlsplit(database)._replace(netloc=f"{name}:{PASSWORD}@{host}"))
+            result = await redress(*arguments, REDRESS_POSTGRES=full)
+        finally:
+            connection.execute(f"drop role {name}".encode())
+
+    assert (result.status, result.out) == (2, "")
+    assert "TooManyConnectionsError" in result.err
+    assert len(result.err.strip().splitlines()) == 1
+
+
 @pytest.mark.parametrize("arguments", [("status",), ("clock", "advance", "2026-01-10T00:00:00Z")])
 async def test_a_broker_that_is_away_is_named(redress: Command, arguments: tuple[str, ...]) -> None:
     result = await redress(*arguments, REDRESS_KAFKA=NOBODY)
@@ -110,11 +131,14 @@ async def test_a_database_without_a_ledger_says_what_to_run(
     assert "run `redress migrate`" in result.err
 
 
-async def test_a_schema_of_yesterday_says_what_it_lacks(redress: Command, database: str) -> None:
+@pytest.mark.parametrize("arguments", [("liability",), ("verify",)])
+async def test_a_schema_of_yesterday_says_what_it_lacks(
+    redress: Command, database: str, arguments: tuple[str, ...]
+) -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("delete from _yoyo_migration where migration_id = '0002.finance'")
 
-    result = await redress("liability")
+    result = await redress(*arguments)
 
     assert result.status == 2
     assert "lacks 0002.finance: run `redress migrate`" in result.err
@@ -129,7 +153,7 @@ async def test_a_schema_of_yesterday_says_what_it_lacks(redress: Command, databa
         ("REDRESS_PARKING_SECONDS", "60"),
     ],
 )
-@pytest.mark.parametrize("arguments", [("migrate",), ("liability",)])
+@pytest.mark.parametrize("arguments", [("migrate",), ("liability",), ("verify",)])
 async def test_a_setting_that_differs_from_the_ledgers_is_an_error(
     redress: Command, arguments: tuple[str, ...], variable: str, value: str
 ) -> None:

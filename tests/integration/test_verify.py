@@ -1,6 +1,7 @@
 """`verify` finds nothing in a sound ledger, and each of its checks finds what was tampered with."""
 
 import json
+from pathlib import Path
 from random import Random
 
 import psycopg
@@ -13,6 +14,7 @@ from redress.ledger.connection import Connection, connect
 from redress.projections.checks import sql_checks
 from redress.projections.verify import NoLedgerError, verify
 from redress.runtime.local import Stack
+from tests.harness.command import environment_of
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger
@@ -173,10 +175,10 @@ async def test_a_database_without_ledger_is_told_apart(stack: Stack) -> None:
     ids=["sound", "tampered"],
 )
 def test_the_command_says_what_it_found(
-    stack: Stack, database: str, monkeypatch: pytest.MonkeyPatch, statement: str, status: int
+    stack: Stack, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, statement: str, status: int
 ) -> None:
-    monkeypatch.setenv("REDRESS_KAFKA", stack.kafka)
-    monkeypatch.setenv("REDRESS_POSTGRES", database)
+    for name, value in environment_of(stack, database, "", tmp_path).items():
+        monkeypatch.setenv(name, value)
     app = typer.Typer()
     app.command()(verify_command)
     with psycopg.connect(database) as connection:

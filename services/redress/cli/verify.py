@@ -13,12 +13,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from redress.cli.output import AsJson, show_amount, write, write_json, write_table
-from redress.cli.session import open_session
+from redress.cli.session import Session, open_session
 from redress.ledger.connection import connect
 from redress.projections.checks import CheckResult
-from redress.projections.verify import NoLedgerError, Report, verify
 from redress.projections.verify import Progress as Told
-from redress.runtime.local import StackError
+from redress.projections.verify import Report, verify
 
 EXIT_FOUND = 1
 
@@ -34,7 +33,7 @@ def verify_command(*, everything: Everything = False, rebuild: Rebuild = False, 
     Exit status 0: nothing was found; 1: a check found something; 2: the ledger cannot be reached.
     """
     session = open_session()
-    report = session.run(_verify(session.servers.postgres, everything=everything, rebuild=rebuild, quiet=json))
+    report = session.run(_verify(session, everything=everything, rebuild=rebuild, quiet=json))
     if json:
         write_json({"ledger": report.ledger, "passed": report.passed, "checks": [_as_json(c) for c in report.checks]})
     else:
@@ -43,15 +42,14 @@ def verify_command(*, everything: Everything = False, rebuild: Rebuild = False, 
         raise typer.Exit(EXIT_FOUND)
 
 
-async def _verify(postgres: str, *, everything: bool, rebuild: bool, quiet: bool) -> Report:
-    connection = await connect(postgres, application_name="redress-verify")
+async def _verify(session: Session, *, everything: bool, rebuild: bool, quiet: bool) -> Report:
+    await session.check()
+    connection = await connect(session.servers.postgres, application_name="redress-verify")
     try:
         with _progress(quiet=quiet) as told:
             return await verify(
                 connection, everything=everything, rebuild=rebuild, seed=randbelow(2**32), progress=told
             )
-    except NoLedgerError as error:
-        raise StackError(str(error)) from error
     finally:
         await connection.close()
 

@@ -11,9 +11,9 @@ from redress.intake.record import Record
 from redress.ledger.head import Position
 
 PERSONAL_TOPICS = (Topic.ELIGIBILITY, Topic.ISSUANCE, Topic.REDEMPTION)
-FETCH_BYTES_MAX = 4 * 1024 * 1024
-"""Per partition and fetch: some 6,000 events, and never less than one record of the largest size a topic takes. What is
-fetched ahead of a shard's batch is four partitions of it at most, 16 MiB, as its producers compressed it."""
+FETCH_BYTES_MAX = 5 * 256 * 1024
+"""Per partition and fetch, as its producers compressed it: some thousands of events, and never less than one record of
+the largest size a topic takes. More would only lie in memory until its batch comes, once for each of them."""
 BATCH_BYTES_MAX = 8 * 1024 * 1024
 """Bytes of keys and values that one fetch gives to a batch: four times what a full batch of usual events has. Records
 of the largest size would else make a batch of half a gigabyte, several times that while it is decoded."""

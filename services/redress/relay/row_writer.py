@@ -28,6 +28,7 @@ from redress.ledger.packing import (
     ISSUED,
     REVOKED,
     STRAY,
+    WIDE_LINE,
     WITHDRAWN,
     line_parts,
     voucher_parts,
@@ -156,12 +157,10 @@ class RowWriter:
         packed, person = row["lines"], row["beneficiary"]
         if not packed:
             return ""
-        if row["kind"] not in _ALIKE or row["strays"]:
-            return self._each_line(row)
+        if row["kind"] not in _ALIKE or row["strays"] or packed[0] == WIDE_LINE.size:
+            return self._each_line(row)  # wide lines hold their time, so that hardly two entries have the same
         alike = self._lines.get(packed)
         if alike is None:
-            if any(effective != row["effective_at"] for *_, effective in line_parts(packed, row["effective_at"])):
-                return self._each_line(row)
             alike = self._lines[packed] = self._lines_template(packed)
         template, lots = alike
         vouchers = [voucher_id(lot.programme, lot.wave, person, lot.benefit) for lot in lots]

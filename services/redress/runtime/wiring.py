@@ -21,7 +21,6 @@ from redress.ledger.queries import query
 from redress.ledger.shard_ledger import Checkpoint
 from redress.relay.relay import Relay
 from redress.runtime.local import External, StackError, status
-from redress.runtime.local.stack import running
 from redress.runtime.settings import Settings
 
 LINGER_MS: Final = 5
@@ -41,16 +40,6 @@ class NotMigratedError(Exception):
 def identity_of(settings: Settings) -> LedgerIdentity:
     """What the settings say of the ledger."""
     return LedgerIdentity(settings.ledger, settings.shards, settings.clock, settings.parking_seconds)
-
-
-def servers_that_answer(settings: Settings) -> Servers:
-    """The servers a command works with.
-
-    Raises:
-        StackError: one of them does not answer.
-    """
-    stack = running(settings.state, External.of(settings))
-    return Servers(stack.kafka, stack.postgres, settings.topic_prefix)
 
 
 def servers_by_address(settings: Settings) -> Servers:
@@ -103,8 +92,6 @@ def _migrations() -> set[str]:
 
 async def start_producer(servers: Servers, linger_ms: int = LINGER_MS) -> AIOKafkaProducer:
     """A producer that neither loses nor doubles what it sends, nor changes its order within a partition.
-
-    It does not compress: of what the topics take, only gzip comes with Python, and that costs more than it saves.
 
     Raises:
         KafkaError: no server answers.
