@@ -28,6 +28,7 @@ from redress.api.problems import Kind, Problem, ProblemError, problem_response
 from redress.api.publisher import Publisher
 from redress.api.reader import Reader
 from redress.api.redeemer import Redeemer, WallClock
+from redress.api.request_limit import RequestLimit
 from redress.api.scopes import SCOPES
 from redress.contracts.detail import field_and_rule
 from redress.contracts.registry import OutTopic
@@ -118,8 +119,10 @@ def create_app(
         app.include_router(router)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
+    # The last one is the outermost: who is turned away counts in the metrics too.
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, verifier=verifier)
+    app.add_middleware(RequestLimit)
     app.add_middleware(Stopwatch, metrics=metrics)
     _describe(app)
     return app

@@ -13,7 +13,7 @@ from redress.api.auth import Caller
 from redress.api.decisions import DecisionListener
 from redress.api.lot_book import LotBook
 from redress.api.metrics import Metrics
-from redress.api.problems import MEDIA_TYPE, Kind, ProblemError, problem_body
+from redress.api.problems import MEDIA_TYPE, Kind, ProblemError, overloaded, problem_body, unavailable
 from redress.api.reader import Reader
 from redress.api.redeemer import Redeemer
 from redress.contracts import scalars as s
@@ -110,8 +110,8 @@ _EXAMPLES: Final = (
         errors=[("header.Idempotency-Key", "used with another body")],
     ),
     ProblemError(Kind.FAILED, "see the log of the server"),
-    ProblemError(Kind.OVERLOADED, "more requests at once than can be answered in time"),
-    ProblemError(Kind.UNAVAILABLE, "Kafka does not answer"),
+    overloaded(),
+    unavailable("Kafka"),
 )
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from redress.api.problems import Kind, ProblemError
+from redress.api.problems import ProblemError, overloaded
 
 
 class Gate:
@@ -47,4 +47,4 @@ class Gate:
 
     def _turn_away(self) -> ProblemError:
         self.turned_away += 1
-        return ProblemError(Kind.OVERLOADED, "more requests at once than can be answered in time")
+        return overloaded()

@@ -79,6 +79,11 @@ def unavailable(server: str, more: str = "") -> ProblemError:
     return ProblemError(Kind.UNAVAILABLE, f"{server} does not answer{more}")
 
 
+def overloaded() -> ProblemError:
+    """There is no room for another request."""
+    return ProblemError(Kind.OVERLOADED, "more requests at once than can be answered in time")
+
+
 def problem_body(error: ProblemError, instance: str) -> dict[str, Any]:
     """The error as RFC 9457 has it."""
     return {

@@ -15,8 +15,9 @@ log = structlog.get_logger()
 
 DRAIN_SECONDS_MAX: Final = 10
 """How long requests under way may take once a stop was asked for."""
-CONNECTIONS_MAX: Final = 4_096
-"""Connections and requests at once; who comes then is told to come again."""
+CONNECTIONS_MAX: Final = 8_192
+"""Connections, idle ones too. The last resort: past it uvicorn itself turns requests away, in plain text. Twice the
+requests that may be under way, which are bounded first and told so as every error is."""
 KEEP_ALIVE_SECONDS: Final = 30
 
 
