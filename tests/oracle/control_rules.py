@@ -6,7 +6,7 @@ from tests.oracle import instant
 from tests.oracle.books import LAPSING, Books
 from tests.oracle.decision import ACCEPTED, Decision, no_effect
 from tests.oracle.event import LOT_EXTENDED, LOT_REVOKED, PUBLISHED, WAVE_OPENED, Event
-from tests.oracle.lot import UNKNOWN, Lot, Opening, Wave
+from tests.oracle.lot import LOTS_MAX, UNKNOWN, Lot, Opening, Wave
 from tests.oracle.terms import Programme, Terms
 
 
@@ -62,6 +62,8 @@ def lapse(books: Books, lot: Lot) -> None:
 
 def _terms_make_no_sense(books: Books, terms: Terms) -> bool:
     known = books.programmes.get(terms.programme)
+    if known is None and _would_be_too_many_lots(books, 1):
+        return True
     if known is not None and (known.currency, known.timezone) != (terms.currency, terms.timezone):
         return True
     codes = [benefit.code for benefit in terms.benefits]
@@ -89,7 +91,13 @@ def _wave_makes_no_sense(books: Books, event: Event) -> bool:
         return False  # the same again is superseded, also after its end
     if event.data["wave"] == UNKNOWN or opening.valid_from >= opening.valid_until:
         return True
+    if wave is None and _would_be_too_many_lots(books, len(programme.versions[opening.terms_version].benefits)):
+        return True
     return opening.valid_until <= books.now_or(event.x)
+
+
+def _would_be_too_many_lots(books: Books, more: int) -> bool:
+    return len(books.lots) + len(books.programmes) + more > LOTS_MAX
 
 
 def _known_version(books: Books, terms: Terms) -> Terms | None:

@@ -10,6 +10,8 @@ LotKey = tuple[str, str, str]
 """Programme, wave, benefit."""
 
 UNKNOWN = "unknown"
+LOTS_MAX = 32_767
+"""Of a ledger, each programme's reserved one among them."""
 
 
 def reserved_lot(programme: str) -> LotKey:

@@ -12,13 +12,13 @@ from redress.api.problems import Kind, ProblemError
 from redress.contracts import scalars as s
 from redress.contracts.instants import InstantError, parse_instant
 from redress.domain.ids import Instant
+from redress.domain.lot import LOTS_MAX
 from redress.finance.liability import BY_ALL, By, Owed, load_liability
 from redress.finance.moments import Moment
 from redress.finance.movements import Period, PeriodError
 from redress.finance.positions import Position
 from redress.finance.programmes import LotView, load_funnel, load_programme_page
 from redress.finance.roll_forward import load_roll_forward
-from redress.ledger.numbering import NUMBERS_MAX
 
 router = APIRouter(prefix="/v1/programmes", tags=["programmes"])
 
@@ -34,7 +34,7 @@ PAGE_MAX: Final = 500
 Limit = Annotated[int, Query(ge=1, le=PAGE_MAX, description="Waves of one page.")]
 From = Annotated[
     int,
-    Query(alias="from", ge=0, le=NUMBERS_MAX, description="Where the page begins: take it from `next`, as it is."),
+    Query(alias="from", ge=0, le=LOTS_MAX, description="Where the page begins: take it from `next`, as it is."),
 ]
 MomentText = Annotated[str | None, Query(max_length=40, pattern=_PATTERN, description=_MOMENT, examples=_EXAMPLES)]
 ByText = Annotated[

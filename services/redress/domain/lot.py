@@ -2,11 +2,16 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final
 
 from redress.domain.accounts import Account
 from redress.domain.entry import Line, LotKey
 from redress.domain.ids import FAR_FUTURE, FAR_PAST, UNKNOWN_BENEFIT, UNKNOWN_WAVE, Instant, ProgrammeCode
 from redress.domain.terms import Benefit, Terms
+
+LOTS_MAX: Final = 32_767
+"""Lots of one ledger, each programme's reserved one too, and so its waves: what is stored names them by two bytes. A
+programme of four benefits can have 8,000 waves."""
 
 
 class LotStatus(StrEnum):

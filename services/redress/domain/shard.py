@@ -107,6 +107,10 @@ class Shard:
         lots = [lot for p in self.programmes.values() for w in p.waves.values() for lot in w.lots.values()]
         return sorted(lots, key=lambda lot: lot.key)
 
+    def count_lots(self) -> int:
+        """How many lots there are, with those that programmes have for vouchers that are not there."""
+        return sum(1 + sum(len(wave.lots) for wave in p.waves.values()) for p in self.programmes.values())
+
     def take_results(self) -> Results:
         """Hand over what was decided, and begin anew."""
         results, self.results = self.results, Results()

@@ -1,6 +1,7 @@
 """Numbers for lots and waves: packed rows name them by two bytes.
 
-They are given in the order in which the programme topic brings them, which is the same for every shard.
+They are given in the order in which the programme topic brings them, which is the same for every shard. They do not run
+out: no lot comes after `LOTS_MAX`, and every wave has one.
 """
 
 from typing import Final
@@ -10,17 +11,10 @@ from redress.domain.event import ProgrammePublished, WaveOpened
 from redress.domain.ids import UNKNOWN_BENEFIT, UNKNOWN_WAVE, ProgrammeCode, WaveCode
 from redress.domain.shard import Shard
 
-NUMBERS_MAX = 32_767
-"""Lots, and waves, of one ledger: what two bytes hold. A programme of four benefits can have 8,000 waves."""
-
 FOUND_KEPT: Final = 4
 """How many lots are tried first for a voucher that is sought: those of a wave of our days."""
 
 WaveKey = tuple[ProgrammeCode, WaveCode]
-
-
-class TooManyLotsError(Exception):
-    """The ledger has no number left for a lot or a wave."""
 
 
 class Numbering:
@@ -38,14 +32,14 @@ class Numbering:
 
     def add_lot(self, key: LotKey, number: int | None = None) -> None:
         """Give a lot its number; None: the next."""
-        number = _next(len(self.lots)) if number is None else number
+        number = len(self.lots) + 1 if number is None else number
         self.lots[key] = number
         self.lot_keys[number] = key
         self.packed_keys[number.to_bytes(2, "big")] = key
 
     def add_wave(self, key: WaveKey, number: int | None = None) -> None:
         """Give a wave its number; None: the next."""
-        number = _next(len(self.waves)) if number is None else number
+        number = len(self.waves) + 1 if number is None else number
         self.waves[key] = number
         self.wave_keys[number] = key
 
@@ -71,9 +65,3 @@ class Numbering:
                     self.add_lot(LotKey(programme, wave, benefit.code))
             case _:
                 pass
-
-
-def _next(given: int) -> int:
-    if given >= NUMBERS_MAX:
-        raise TooManyLotsError(f"a ledger has at most {NUMBERS_MAX} lots and as many waves")
-    return given + 1

@@ -4,10 +4,13 @@ from dataclasses import replace
 
 import pytest
 
+from redress.domain.decide import control
 from redress.domain.entry import DeadLetterReason, Reason
 from redress.domain.event import ProgrammePublished, WaveOpened
-from redress.domain.ids import WaveCode
+from redress.domain.ids import ProgrammeCode, WaveCode
+from redress.domain.lot import LOTS_MAX
 from redress.domain.terms import Claim, Remainder, Restore, Terms
+from tests.oracle import control_rules
 from tests.unit.domain.given import EATS, EU, KR, TRAVEL, Given, at, shows
 
 INVALID = DeadLetterReason.INVALID
@@ -100,6 +103,43 @@ def test_what_is_wrong_with_a_wave(opened: Given) -> None:
 def test_an_invalid_wave_is_so_before_it_is_a_conflict(opened: Given) -> None:
     opened.tick("04-20")
     opened.opens(end="04-17").dead_lettered(INVALID)
+
+
+@pytest.fixture
+def seven_lots_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (control, control_rules):
+        monkeypatch.setattr(module, "LOTS_MAX", 7)
+
+
+@pytest.mark.usefixtures("seven_lots_at_most")
+def test_a_wave_whose_lots_would_be_too_many_is_not_opened(opened: Given) -> None:
+    opened.publishes(replace(KR, version=2, benefits=(TRAVEL, EATS)))
+    opened.opens("w2", version=2).accepted()  # with those of both programmes and their first waves, six
+
+    too_many = opened.opens("w3", version=2)
+
+    too_many.dead_lettered(INVALID)
+    assert too_many.dead[0].detail == "data.wave: with its lots the ledger would have more than 7"
+    opened.opens("w3").accepted()
+    opened.opens("w4").dead_lettered(INVALID)
+    opened.opens("w3").no_effect(Reason.SUPERSEDED)
+    opened.opens("w3", end="04-17").dead_lettered(CONFLICT)
+
+
+@pytest.mark.usefixtures("seven_lots_at_most")
+def test_a_programme_whose_own_lot_would_be_one_too_many_is_not_published(opened: Given) -> None:
+    for wave in ("w2", "w3", "w4"):
+        opened.opens(wave).accepted()
+
+    too_many = opened.publishes(replace(EU, programme=ProgrammeCode("us")))
+
+    too_many.dead_lettered(INVALID)
+    assert too_many.dead[0].detail == "data.programme: the ledger has 7 lots, the most there can be"
+    opened.publishes(replace(KR, version=2)).accepted()
+
+
+def test_the_number_of_every_lot_fits_two_bytes_with_a_sign() -> None:
+    assert LOTS_MAX < 2**15
 
 
 @shows("lot.extended dead invalid")

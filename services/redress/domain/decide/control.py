@@ -6,7 +6,7 @@ from redress.domain.decision import Dead, Draft, no_effect
 from redress.domain.entry import DeadLetterReason, LotClosing, Outcome, Reason
 from redress.domain.event import LotExtended, LotRevoked, ProgrammePublished, WaveOpened
 from redress.domain.ids import UNKNOWN_WAVE, Instant
-from redress.domain.lot import Lot, LotStatus
+from redress.domain.lot import LOTS_MAX, Lot, LotStatus
 from redress.domain.shard import Shard
 
 Answer = Draft | Dead
@@ -17,6 +17,8 @@ def publish(shard: Shard, data: ProgrammePublished) -> Answer:
     terms = data.terms
     programme = shard.programmes.get(terms.programme)
     if programme is None:
+        if shard.count_lots() >= LOTS_MAX:
+            return _invalid(f"data.programme: the ledger has {LOTS_MAX} lots, the most there can be")
         return Draft(Outcome.ACCEPTED, terms_version=terms.version)
     known = programme.versions.get(terms.version)
     if known is not None:
@@ -49,6 +51,8 @@ def open_wave(shard: Shard, data: WaveOpened, x: Instant) -> Answer:
         return _invalid("data.valid_until: not after the ledger's clock")
     if known is not None:
         return Dead(DeadLetterReason.CONFLICT, "data.wave: opened before with other content")
+    if shard.count_lots() + len(programme.versions[data.terms_version].benefits) > LOTS_MAX:
+        return _invalid(f"data.wave: with its lots the ledger would have more than {LOTS_MAX}")
     return Draft(Outcome.ACCEPTED, terms_version=data.terms_version)
 
 
