@@ -72,6 +72,24 @@ async def test_a_person_is_looked_up_as_finance_sees_it(stack: Stack, database: 
         await agrees_with_finance(api, BEN)
 
 
+async def test_benefits_are_listed_in_the_order_of_their_terms_whatever_was_written_last(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    events = Events()
+    async with running_api(stack.kafka, database, topic_prefix) as api:
+        # given a lot whose row was written again, so that Postgres has it behind the others; nothing is issued yet
+        later = [events.published(), events.opened(valid_from=START + 9 * DAY), events.tick()]
+        await api.ledger.send_all([*later, events.granted(ANN)])
+        await api.ledger.settled()
+        await api.ledger.send_all([events.lot_revoked("all")])
+        await api.ledger.settled()
+
+        (entitlement,) = (await api.client.get(f"/v1/beneficiaries/{ANN}")).json()["entitlements"]
+
+    codes = [benefit["code"] for benefit in WON["benefits"]]
+    assert [benefit["benefit"] for benefit in entitlement["benefits"]] == codes
+
+
 async def test_unknown_and_not_entitled_get_the_same_answer(stack: Stack, database: str, topic_prefix: str) -> None:
     events = Events()
     async with running_api(stack.kafka, database, topic_prefix) as api:

@@ -33,7 +33,8 @@ class BookedLot:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """`lots` by shard and key; `benefits`: lots of each wave, as the first shard that knows them has them."""
+    """`lots` by shard and key; `benefits`: lots of each wave, in the order of its terms, as they are in the first shard
+    that knows the wave."""
 
     numbering: Numbering
     lots: dict[tuple[int, LotKey], BookedLot]

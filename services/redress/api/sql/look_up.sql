@@ -11,8 +11,10 @@ cross join lateral (
 ) as state
 order by head.shard, state.beneficiary;
 
--- lot_book: every lot by shard and number, without its balances
-select shard, no, programme, wave, benefit, service, amount, currency, status, valid_from, valid_until from redress.lot;
+-- lot_book: every lot by shard and number, without its balances; the order is that in which a look-up lists benefits
+select shard, no, programme, wave, benefit, service, amount, currency, status, valid_from, valid_until
+from redress.lot
+order by shard, no;
 
 -- wave_book: every wave by number; a shard that is behind lacks the last ones
 select distinct no, programme, wave from redress.wave;
