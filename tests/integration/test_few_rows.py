@@ -1,19 +1,26 @@
 """A batch of few entries is written by one statement, a large one by COPY: both write the same."""
 
+from collections.abc import AsyncIterator
 from random import Random
+from typing import Final
 
+import asyncpg
 import pytest
 
 from redress.ledger import batch, few_rows
-from redress.ledger.connection import connect
+from redress.ledger.connection import Connection, connect
+from redress.ledger.head import Position
 from redress.ledger.queries import together
+from redress.ledger.shard_ledger import FencedError, ShardLedger
 from redress.runtime.local import Stack
+from tests.conftest import TEST_LEDGER
 from tests.harness.events import Events, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
 from tests.harness.running_ledger import RunningLedger
 from tests.oracle.scenario import Scenario
 
+NEXT: Final = Position(1, 0, 0, 0)
 COLUMNS = """
 select array_agg(attname::text order by attnum)
 from pg_attribute
@@ -21,17 +28,14 @@ where attrelid = $1::regclass and attnum > 0
 """
 
 
-async def test_rows_are_given_in_the_order_of_their_tables(database: str) -> None:
-    connection = await connect(database, application_name="test")
+async def test_rows_are_given_in_the_order_of_their_tables(connection: Connection) -> None:
     given = {
         "journal": few_rows.JOURNAL_TYPE,
         "state": few_rows.STATE_TYPE,
         "redemption": few_rows.REDEMPTION_TYPE,
     }
-    try:
-        tables = {name: await connection.fetchval(COLUMNS, f"redress.{name}") for name in given}
-    finally:
-        await connection.close()
+
+    tables = {name: await connection.fetchval(COLUMNS, f"redress.{name}") for name in given}
 
     assert tables == {name: list(columns) for name, columns in given.items()}
 
@@ -55,6 +59,42 @@ async def test_a_scenario_whose_batches_all_count_as_large_ends_as_the_oracle_sa
 
         await assert_agrees(ledger)
     await assert_ledger_sound(database)
+
+
+@pytest.fixture
+async def connection(database: str) -> AsyncIterator[Connection]:
+    found = await connect(database, application_name="test")
+    yield found
+    await found.close()
+
+
+@pytest.fixture
+async def ledger(connection: Connection) -> ShardLedger:
+    """Of shard 0, open."""
+    opened = ShardLedger(connection, TEST_LEDGER, 0, lambda _: None)
+    await opened.open(await connection.fetchval("select epoch from redress.head where shard = 0"))
+    return opened
+
+
+async def test_a_writer_is_fenced_where_the_head_is_not_as_it_left_it(
+    connection: Connection, ledger: ShardLedger
+) -> None:
+    await connection.execute("update redress.head set epoch = epoch + 1")
+
+    with pytest.raises(FencedError):
+        await ledger.append(NEXT, [], dict)
+
+    assert await connection.fetchval("select count(*) from redress.batch") == 0
+
+
+async def test_a_row_that_lacks_what_it_must_have_is_not_taken_for_a_lost_shard(
+    connection: Connection, ledger: ShardLedger
+) -> None:
+    await connection.execute("update redress.head set now = '2026-01-10'")
+    await connection.execute("alter table redress.head alter column now set not null")
+
+    with pytest.raises(asyncpg.NotNullViolationError, match='"now" of relation "head"'):
+        await ledger.append(NEXT, [], dict)
 
 
 async def test_a_writer_that_lost_its_shard_writes_no_small_batch(

@@ -412,7 +412,9 @@ class ShardLedger:
         self._reached("sending")
         try:
             row = await self._connection.fetchrow(sql, head.shard, *parameters)
-        except asyncpg.NotNullViolationError:
+        except asyncpg.NotNullViolationError as error:
+            if error.table_name != "batch":
+                raise  # a row of something else lacks a value: no other writer's doing
             row = None
         if row is None:
             raise FencedError(f"shard {head.shard}: the head moved on without this writer")
