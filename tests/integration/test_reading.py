@@ -64,7 +64,7 @@ async def test_what_was_left_unread_for_a_while_lets_nothing_else_wait(
 async def test_a_busy_shard_lets_records_gather(
     stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("redress.intake.shard_writer.GATHER_SECONDS", 2.0)  # however slow the machine is
+    monkeypatch.setattr("redress.intake.shard_writer.gather_seconds", lambda *_: 2.0)  # however slow the machine is
     events, people = Events(), people_of_shard(PEOPLE + 2, SHARD, TEST_LEDGER.shards)
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
         # given a batch of two
@@ -80,18 +80,4 @@ async def test_a_busy_shard_lets_records_gather(
 
         # then they are taken together
         assert len(await ledger.batch_log(SHARD)) - before <= PEOPLE // 4
-    await assert_ledger_sound(database)
-
-
-async def test_a_record_that_comes_alone_lets_the_next_not_wait(
-    stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("redress.intake.shard_writer.GATHER_SECONDS", 3_600.0)
-    events, people = Events(), people_of_shard(3, SHARD, TEST_LEDGER.shards)
-    async with RunningLedger(stack.kafka, database, topic_prefix) as ledger:
-        await ledger.send_all(events.begin())
-        for person in people:
-            await ledger.send(*events.granted(person))
-            await ledger.settled()
-        assert len(await ledger.entries(SHARD)) > len(people)
     await assert_ledger_sound(database)

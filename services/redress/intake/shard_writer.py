@@ -35,9 +35,9 @@ STOPPED_SECONDS = 1
 """How often a stopped shard looks whether it may go on."""
 REFUSED = "refused_by_database"
 """Why a shard stops whose batch Postgres refuses although nothing that somebody sent brings it."""
-GATHER_SECONDS = 0.03
-"""How long a busy shard lets records gather before the next batch. What a batch costs by itself, some 8 ms of all
-processes together, is then shared by twice as many, and on a full machine every decision comes sooner for it."""
+GATHER_SECONDS_MAX = 0.03
+"""How long a busy shard lets records gather at most: as long as its last batch took. What a batch costs by itself, some
+8 ms of all processes together, is shared by more so, and on a full machine every decision comes sooner for it."""
 GATHER_FROM = 2
 """Records of a batch from which a shard is busy: one that comes alone never lets the next wait."""
 GATHER_MAX = 100
@@ -76,7 +76,7 @@ class ShardWriter:
         self._records_max = RECORDS_MAX
         self._attempted: list[Coordinates] = []
         self._fell_due = False
-        self._is_busy = False
+        self._gather_seconds = 0.0
         self._breaker = Breaker(breaker)
         self._appended = appended
         self._is_stopped = False
@@ -105,6 +105,7 @@ class ShardWriter:
         begun = self._ledger.shard.now is not None  # until the first tick the programme alone is read
         # All topics at once: a control record that lay unread would keep the consumer from fetching the others.
         found = await self._fetch(tuple(Topic) if begun else (Topic.PROGRAMME,), timeout_ms)
+        fetched_at = time.monotonic()
         records = [record for record in found if record.topic is not Topic.PROGRAMME]
         self._reached("fetched")
         ending = asyncio.create_task(self._programme_end.now())
@@ -134,7 +135,7 @@ class ShardWriter:
                 await self._single_out(controls, records, error, complete=complete)
         else:
             self._records_max = min(RECORDS_MAX, self._records_max * 2)
-            self._is_busy = GATHER_FROM <= len(records) < GATHER_MAX
+            self._gather_seconds = gather_seconds(len(records), time.monotonic() - fetched_at)
         return True
 
     async def stop(self) -> None:
@@ -161,9 +162,9 @@ class ShardWriter:
 
     async def _let_gather(self) -> None:
         """What comes while a shard is busy, if the last batch says that it is."""
-        if self._is_busy:
-            self._is_busy = False
-            await asyncio.sleep(GATHER_SECONDS)
+        if self._gather_seconds:
+            await asyncio.sleep(self._gather_seconds)
+            self._gather_seconds = 0.0
 
     async def _fetch(self, topics: Sequence[Topic], timeout_ms: int) -> list[Record]:
         return await self._source.fetch(topics, timeout_ms=timeout_ms, records_max=self._records_max)
@@ -277,6 +278,11 @@ class ShardWriter:
             return
         # Not the error's own text: it may hold a value.
         raise ShardRefusedError(REFUSED, f"{type(error).__name__} ({error.sqlstate}) by what fell due") from error
+
+
+def gather_seconds(records: int, took: float) -> float:
+    """How long to let records gather after a batch of so many that took so many seconds."""
+    return min(GATHER_SECONDS_MAX, took) if GATHER_FROM <= records < GATHER_MAX else 0.0
 
 
 _Ready = tuple[Batch, PersonalEvents]
