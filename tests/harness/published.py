@@ -11,6 +11,8 @@ from tests.harness.running_ledger import RunningLedger
 
 Isolation = Literal["read_committed", "read_uncommitted"]
 
+_IN_ONE_PARTITION = (OutTopic.DEAD_LETTER, OutTopic.SIGNAL)
+
 
 @dataclass(slots=True)
 class Published:
@@ -34,7 +36,7 @@ class Published:
 
 async def published(ledger: RunningLedger, topic: OutTopic, isolation: Isolation = "read_committed") -> Published:
     """Everything on a topic up to its end as it is now; each event is checked against its model."""
-    partitions = 1 if topic is OutTopic.DEAD_LETTER else ledger.identity.shards
+    partitions = 1 if topic in _IN_ONE_PARTITION else ledger.identity.shards
     assigned = [TopicPartition(ledger.prefix + topic.value, n) for n in range(partitions)]
     consumer = AIOKafkaConsumer(
         bootstrap_servers=ledger.kafka, isolation_level=isolation, auto_offset_reset="none", enable_auto_commit=False

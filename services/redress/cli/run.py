@@ -62,12 +62,23 @@ def api_command(*, json: LogJson = False) -> None:
     _run(session, SharedProducer(session.servers), api_process(session), json=json)
 
 
+@app.command("watch", epilog="Example: redress run watch")
+def watch_command(*, json: LogJson = False) -> None:
+    """Publish live signals: what moved in ten seconds, who asks too often, what is out of the ordinary.
+
+    It reads `redress.ledger` and writes `redress.signal`. The ledger does not need it; one is enough, several share the
+    shards. The first begins with the ledger.
+    """
+    session = open_session()
+    _run(session, SharedProducer(session.servers), _watch(session), json=json)
+
+
 @app.command("all", epilog="Example: redress run all")
 def all_command(*, json: LogJson = False) -> None:
     """Worker, API and clock in one process. With REDRESS_CLOCK=manual without the clock: move it by hand.
 
     With servers of your own the API needs REDRESS_API_PUBLIC_KEY (see `redress run api --help`). To do without the API,
-    run `redress run worker` and `redress run clock`.
+    run `redress run worker` and `redress run clock`. The watch runs apart: `redress run watch`.
     """
     session = open_session()
     producer = SharedProducer(session.servers)
@@ -96,6 +107,17 @@ def _clock(session: Session, producer: SharedProducer) -> Process:
                 await clock.run(stopping)
 
     return tick
+
+
+def _watch(session: Session) -> Process:
+    async def watch(stopping: asyncio.Event) -> None:
+        from redress.watch.watch import Watch  # noqa: PLC0415 - Faust takes a while to load, and only this needs it
+
+        async for attempt in _retrying("watch"):
+            with attempt:
+                await Watch(session.servers.kafka, session.servers.topic_prefix, session.identity).run(stopping)
+
+    return watch
 
 
 def _refuse_manual(session: Session) -> None:

@@ -10,7 +10,7 @@ from redress.contracts.decode import CLOCK_KEY, VALUE_BYTES_MAX
 from redress.contracts.envelope import CONTENT_TYPE
 from redress.contracts.examples import example_events
 from redress.contracts.programme import ClockTicked
-from redress.contracts.registry import TYPES, InputType, OutputType, OutTopic
+from redress.contracts.registry import TYPES, InputType, OutputType
 from redress.contracts.topics import Topic, declared_topics
 from redress.domain.event import Topic as InTopic
 
@@ -32,9 +32,15 @@ Within a `vN` of a type only optional fields are ever added."""
 _LOT_KEY: Final = r"^lot/[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}$"
 _PROGRAMME_KEY: Final = r"^programme/[a-z0-9_-]{1,40}$"
 _SHARD_KEY: Final = r"^shard/[0-9]{1,4}$"
+_SIGNAL_KEY: Final = r"^([a-z0-9][a-z0-9_-]{0,39}|shard/[0-9]{1,4})$"
 _COORDINATES_KEY: Final = r"^[a-zA-Z0-9._-]{1,249}/[0-9]+/[0-9]+$"
 
 _BENEFICIARY: Final = {"type": "string", "format": "uuid", "pattern": s.UUID4_PATTERN, "description": "beneficiary"}
+_SIGNAL: Final = {
+    "type": "string",
+    "pattern": _SIGNAL_KEY,
+    "description": "programme, or the shard where none is known",
+}
 _KEYS: Final[dict[str, dict[str, Any]]] = {
     "redress.entry.appended.v1": {
         "description": "beneficiary, or the lot or programme that the entry is about",
@@ -51,6 +57,9 @@ _KEYS: Final[dict[str, dict[str, Any]]] = {
         "pattern": _COORDINATES_KEY,
         "description": "where the record stands: topic as Kafka names it, partition, offset",
     },
+    "redress.signal.rate.v1": {"type": "string", "pattern": s.CODE_PATTERN, "description": "programme"},
+    "redress.signal.velocity.v1": _SIGNAL,
+    "redress.signal.anomaly.v1": _SIGNAL,
 }
 
 
@@ -79,9 +88,7 @@ def asyncapi_document() -> dict[str, Any]:
         },
         "defaultContentType": CONTENT_TYPE.decode(),
         "channels": {topic.name: _channel(topic) for topic in declared_topics()},
-        "operations": {
-            f"{_action(topic)}-{topic.name}": _operation(topic) for topic in declared_topics() if _types(topic)
-        },
+        "operations": {f"{_action(topic)}-{topic.name}": _operation(topic) for topic in declared_topics()},
         "components": {
             "messages": {name: _message(known, examples[name]) for name, known in TYPES.items()},
             "schemas": {"headers": _headers()},
@@ -161,7 +168,3 @@ def _headers() -> dict[str, Any]:
         "required": ["content-type"],
         "properties": {"content-type": {"type": "string", "const": CONTENT_TYPE.decode()}},
     }
-
-
-UNTYPED_TOPICS: Final = frozenset({OutTopic.SIGNAL.value})
-"""Declared, and nothing is published there yet."""

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from redress.contracts.asyncapi import UNTYPED_TOPICS
 from redress.contracts.registry import TYPES
 from redress.contracts.topics import Topic, parse_topics
 
@@ -173,7 +172,7 @@ def _halves(root: Path, current: dict[str, tuple[str, Schema]]) -> Iterator[str]
     used = {known.topic.value for known in TYPES.values()}
     for topic in sorted(used - declared):
         yield f"{topic}: types without declared topic"
-    for topic in sorted(declared - used - UNTYPED_TOPICS):
+    for topic in sorted(declared - used):
         yield f"{topic}: a declared topic without types"
 
 

@@ -143,6 +143,12 @@ _ENTRY_LINE = {
     "by_lot": False,
 }
 _CAUSE = {"source": "/checkout/travel", "id": "example-9", "type": "redress.redemption.captured.v1"}
+_SIGNAL = {
+    "ledger": "main",
+    "shard": 0,
+    "window": {"start": "2026-02-01T11:02:50Z", "end": _CAPTURED},
+    "first_seq": 4201,
+}
 
 OUTPUT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "redress.entry.appended.v1": (
@@ -265,6 +271,28 @@ OUTPUT_EVENTS: dict[str, tuple[str, dict[str, Any]]] = {
             "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         },
     ),
+    "redress.signal.rate.v1": (
+        PROGRAMME,
+        {
+            **_SIGNAL,
+            "programme": PROGRAMME,
+            "entries": 1,
+            "beneficiaries": 1,
+            "currency": "KRW",
+            "movements": [
+                {"movement": "forfeited", "lines": 1, "amount": 5_000},
+                {"movement": "redeemed", "lines": 1, "amount": 15_000},
+            ],
+        },
+    ),
+    "redress.signal.velocity.v1": (
+        "shard/0",
+        {**_SIGNAL, "programme": None, "beneficiary": str(BENEFICIARY), "requests": 14, "refused": 14},
+    ),
+    "redress.signal.anomaly.v1": (
+        PROGRAMME,
+        {**_SIGNAL, "programme": PROGRAMME, "kind": "exceptions", "entries": 1, "of": None, "amount": 15_000},
+    ),
 }
 """Key and data of each type that goes out."""
 
@@ -275,6 +303,9 @@ _OUTPUT_IDS = {
     "redress.lot.state.v1": f"main-0-2-{WAVE}-{TRAVEL}",
     "redress.redemption.decided.v1": "main-0-4213-decision",
     "redress.record.dead_lettered.v1": "0/redemption/0/1806",
+    "redress.signal.rate.v1": "main-0-4201-rate",
+    "redress.signal.velocity.v1": "main-0-4201-velocity",
+    "redress.signal.anomaly.v1": "main-0-4201-exceptions",
 }
 
 

@@ -11,6 +11,7 @@ from redress.contracts.dead_letter import RecordDeadLettered
 from redress.contracts.decision import RedemptionDecided
 from redress.contracts.ledger import BatchCommitted, EntryAppended
 from redress.contracts.scalars import InEvent
+from redress.contracts.signal import Anomaly, Rate, Velocity
 from redress.domain import event as e
 
 
@@ -90,6 +91,9 @@ OUTPUTS: dict[str, OutputType] = {
         OutputType("redress.lot.state.v1", OutTopic.BALANCE, LotState),
         OutputType("redress.redemption.decided.v1", OutTopic.DECISION, RedemptionDecided),
         OutputType("redress.record.dead_lettered.v1", OutTopic.DEAD_LETTER, RecordDeadLettered),
+        OutputType("redress.signal.rate.v1", OutTopic.SIGNAL, Rate),
+        OutputType("redress.signal.velocity.v1", OutTopic.SIGNAL, Velocity),
+        OutputType("redress.signal.anomaly.v1", OutTopic.SIGNAL, Anomaly),
     )
 }
 """By name."""
