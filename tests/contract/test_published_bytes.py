@@ -273,14 +273,14 @@ def test_an_entry_from_its_row_is_what_the_model_says(
     assert (outgoing.topic, outgoing.partition, outgoing.key) == (OutTopic.LEDGER, SHARD, key.encode())
 
 
-@given(person=people(), recorded_at=instants)
+@given(person=people(), recorded_at=instants, trace=st.none() | st.just(TRACE))
 def test_a_balance_from_its_row_is_what_the_model_says(
-    writer: RowWriter, numbering: Numbering, person: Beneficiary, recorded_at: Instant
+    writer: RowWriter, numbering: Numbering, person: Beneficiary, recorded_at: Instant, trace: str | None
 ) -> None:
     columns = ("beneficiary", "last_seq", "spilled", "grants", "vouchers", "seen", "strays")
     row = named(columns, state_row(person, 0, numbering))
 
-    outgoing = writer.balance(row, format_instant(recorded_at))
+    outgoing = writer.balance(row, format_instant(recorded_at), trace)
 
     if not any(voucher.issued for voucher in person.vouchers.values()):
         assert outgoing is None
@@ -288,7 +288,7 @@ def test_a_balance_from_its_row_is_what_the_model_says(
     assert outgoing is not None
     data = balance_by_model(person)
     name = f"{person.last_seq}-balance"
-    assert outgoing.value == event_of("redress.beneficiary.balance.v1", name, person.id, recorded_at, data)
+    assert outgoing.value == event_of("redress.beneficiary.balance.v1", name, person.id, recorded_at, data, trace)
     assert (outgoing.topic, outgoing.partition, outgoing.key) == (OutTopic.BALANCE, SHARD, person.id.encode())
 
 

@@ -85,6 +85,28 @@ async def test_a_decision_names_the_order_of_its_own_programme_and_carries_the_t
     await assert_ledger_sound(database)
 
 
+async def test_a_balance_and_a_lot_carry_the_trace_of_what_changed_them(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    won = Events(WON)
+    traced, plain = people(2)
+    claim, revocation = (f"00-0af7651916cd43dd8448eb211c80319c-b7ad6b716920333{n}-01" for n in (1, 2))
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        records = [*won.begin(), *won.welcomed(plain), *won.welcomed(traced), won.lot_revoked("beauty")]
+        records[-2][1]["traceparent"], records[-1][1]["traceparent"] = claim, revocation
+        await ledger.send_all(records)
+        await ledger.settled()
+        await relayed(ledger)
+
+        latest = (await published(ledger, OutTopic.BALANCE)).latest()
+        traces = {key: event.get("traceparent") for (_, key), event in latest.items()}
+        assert (traces[traced], traces[plain]) == (claim, None)
+        lot = f"lot/{won.programme}/{won.wave}"
+        assert (traces[f"{lot}/beauty"], traces[f"{lot}/travel"]) == (revocation, None)
+        await assert_published(ledger)
+    await assert_ledger_sound(database)
+
+
 async def test_a_worker_killed_at_any_point_of_publishing_loses_and_repeats_nothing(
     stack: Stack, database: str, topic_prefix: str
 ) -> None:

@@ -90,7 +90,7 @@ class EventWriter:
         }
         key = lot_key(LotKey(row["programme"], row["wave"], row["benefit"]))
         name = f"{self._name(row['seq'])}-{row['wave']}-{row['benefit']}"
-        return self._event(OutTopic.BALANCE, LOT, name[:64], key, recorded_at, data)
+        return self._event(OutTopic.BALANCE, LOT, name[:64], key, recorded_at, data, row["traceparent"])
 
     def dead_letter(self, row: Any, topic_prefix: str, recorded_at: Instant) -> Outgoing:
         """`redress.record.dead_lettered.v1`, from a row of `relay_dead_letters`."""

@@ -71,9 +71,9 @@ class GroupReader:
             return await self._read(chosen, is_last=is_last)
 
     async def balances(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
-        """The balances of these people, as their rows have them."""
+        """The balances of these people, as their rows have them; no event made them come, so they have no trace."""
         await self._load()
-        return self._balances(rows, recorded_at)
+        return self._balances(((row, None) for row in rows), recorded_at)
 
     async def lots(self, first: int, end: int, recorded_at: Instant) -> list[Outgoing]:
         """Lots whose own state changed last by an entry of that range, as they stand now."""
@@ -95,7 +95,7 @@ class GroupReader:
         recorded_at = batches[-1]["recorded_at"]
         rows = await self._connection.fetch(query("relay_entries"), self._number, first, end) if first < end else []
         outgoing = [
-            *self._balances((row for row in rows if row["last_seq"] is not None), recorded_at),
+            *self._balances(((r, r["traceparent"]) for r in rows if r["last_seq"] is not None), recorded_at),
             *await self._lots(rows, recorded_at),
             *await self._dead_letters(batches),
             *await self._journal(batches, rows),
@@ -124,10 +124,10 @@ class GroupReader:
             outgoing.append(self._writer.marker(batch))
         return outgoing
 
-    def _balances(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
+    def _balances(self, rows: Iterable[tuple[Any, str | None]], recorded_at: Instant) -> list[Outgoing]:
         """Beneficiaries as they stand now; whoever has changed again since comes with a later group."""
         text = format_instant(recorded_at)
-        return [balance for row in rows if (balance := self._rows.balance(row, text)) is not None]
+        return [found for row, trace in rows if (found := self._rows.balance(row, text, trace)) is not None]
 
     async def _lots(self, rows: list[Any], recorded_at: Instant) -> list[Outgoing]:
         """Lots whose own state these entries changed; one about a person never does."""

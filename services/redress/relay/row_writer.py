@@ -92,6 +92,7 @@ class _Balance(IntEnum):
     BENEFICIARY = auto()
     RECORDED = auto()
     VOUCHERS = auto()
+    TRACE = auto()
 
 
 _VOUCHER, _VERSION = 0, 1
@@ -110,7 +111,8 @@ class RowWriter:
         self._lots = lots
         self._entries: dict[tuple[int, int, int | None, bool], Template] = {}
         self._lines: dict[bytes, _Lines] = {}
-        self._balance = self._balance_template()
+        self._balance = self._balance_template(None)
+        self._traced_balance = self._balance_template(blank(_Balance.TRACE))
         self._vouchers: dict[tuple[int, int, tuple[int, ...]], tuple[LotKey, Template]] = {}
 
     def entry(self, row: Any, key: str, batch: int, recorded_at: str) -> Outgoing:
@@ -141,16 +143,17 @@ class RowWriter:
         )
         return Outgoing(OutTopic.LEDGER, self._shard, key.encode(), text.encode())
 
-    def balance(self, row: Any, recorded_at: str) -> Outgoing | None:
+    def balance(self, row: Any, recorded_at: str, traceparent: str | None) -> Outgoing | None:
         """`redress.beneficiary.balance.v1`, from columns of `state`: absolute, as the beneficiary stands now.
 
-        None where no voucher was issued.
+        `traceparent`: of its last event. None where no voucher was issued.
         """
         person: str = row["beneficiary"]
         vouchers = ",".join(self._written_vouchers(person, row["vouchers"]))
         if not vouchers:
             return None
-        text = self._balance.fill((row["last_seq"], person, recorded_at, vouchers))
+        template = self._balance if traceparent is None else self._traced_balance
+        text = template.fill((row["last_seq"], person, recorded_at, vouchers, traceparent))
         return Outgoing(OutTopic.BALANCE, self._shard, person.encode(), text.encode())
 
     def _written_lines(self, row: Any, effective_at: str) -> str:
@@ -216,9 +219,8 @@ class RowWriter:
             "redemption": bare(_Entry.REDEMPTION),
             "lines": [bare(_Entry.LINES)],
         }
-        return self._template(
-            ENTRY, blank(_Entry.SEQ), blank(_Entry.KEY), blank(_Entry.RECORDED), data, is_traced=is_traced
-        )
+        trace = blank(_Entry.TRACE) if is_traced else None
+        return self._template(ENTRY, blank(_Entry.SEQ), blank(_Entry.KEY), blank(_Entry.RECORDED), data, trace)
 
     def _lines_template(self, packed: bytes) -> _Lines:
         lines: list[dict[str, Any]] = []
@@ -249,7 +251,7 @@ class RowWriter:
             "by_lot": bool(flags & BY_LOT),
         }
 
-    def _balance_template(self) -> Template:
+    def _balance_template(self, trace: str | None) -> Template:
         data = {
             "beneficiary": blank(_Balance.BENEFICIARY),
             "shard": self._shard,
@@ -257,7 +259,7 @@ class RowWriter:
             "vouchers": [bare(_Balance.VOUCHERS)],
         }
         name = f"{blank(_Balance.SEQ)}-balance"
-        return self._template(BALANCE, name, blank(_Balance.BENEFICIARY), blank(_Balance.RECORDED), data)
+        return self._template(BALANCE, name, blank(_Balance.BENEFICIARY), blank(_Balance.RECORDED), data, trace)
 
     def _voucher_template(self, no: int, flags: int, amounts: Sequence[int]) -> tuple[LotKey, Template]:
         lot = self._lots[no]
@@ -278,7 +280,7 @@ class RowWriter:
         return lot.key, Template(orjson.dumps(data))
 
     def _template(
-        self, type_name: str, name: str, key: str, time: str, data: dict[str, Any], *, is_traced: bool = False
+        self, type_name: str, name: str, key: str, time: str, data: dict[str, Any], trace: str | None
     ) -> Template:
         event = encode_event(
             type_name=type_name,
@@ -287,7 +289,7 @@ class RowWriter:
             time=time,
             partitionkey=key,
             data=data,
-            traceparent=blank(_Entry.TRACE) if is_traced else None,
+            traceparent=trace,
         )
         return Template(event)
 

@@ -42,7 +42,8 @@ where shard = $1
   and "order" is not null;
 
 -- relay_lots: lots whose own state changed by those entries, as they are now
-select programme, wave, benefit, service, status, valid_from, valid_until, terms_version, seq
+select programme, wave, benefit, service, status, valid_from, valid_until, terms_version, seq,
+       (select traceparent from redress.journal where journal.shard = $1 and journal.seq = lot.seq) as traceparent
 from redress.lot
 where shard = $1 and seq >= $2 and seq < $3 and wave <> 'unknown'
 order by no;
