@@ -13,7 +13,7 @@ PEOPLE ?= 2000000
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test faults planted fuzz bench bench-checkout drains demo clean
+.PHONY: help setup check test faults planted fuzz bench bench-tuning bench-checkout drains demo clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s %s\n", $$1, $$2 }'
@@ -63,6 +63,9 @@ drains: setup ## Measure how a million things that fall due at once are taken (P
 
 demo: setup ## A whole programme on the local stack, and the proof of its figures
 	$(BIN)/redress demo
+
+bench-tuning: setup ## What each setting of the local stack is worth, beside its server's default (a quarter of an hour)
+	$(BIN)/python -m tests.benchmarks.tuning $(BENCH)
 
 bench-checkout: setup ## How long a decision takes over Kafka and HTTP, and look-ups, beside the bare servers (minutes)
 	$(BIN)/python -m tests.benchmarks.checkout $(BENCH)

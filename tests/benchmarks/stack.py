@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
 
@@ -37,16 +37,24 @@ def benchmark_stack(kept: Path | None) -> Iterator[Stack]:
     folder.chmod(0o755) if kept is None else folder.mkdir(parents=True, exist_ok=True)
     try:
         started = up(folder, provider="processes")
-        kafka, postgres = servers(folder, "processes", Options.for_this_machine())
-        pids = {
-            "kafka": _pid(cast("KafkaServer", kafka)),
-            "postgres": _pid(cast("PostgresServer", postgres)),
-        }
-        yield Stack(folder, started.kafka, started.postgres, pids, folder / "kafka" / "data")
+        yield Stack(folder, started.kafka, started.postgres, _pids(folder), folder / "kafka" / "data")
     finally:
         down(folder)
         if kept is None:
             shutil.rmtree(folder)
+
+
+def with_postgres_restarted(stack: Stack) -> Stack:
+    """The same, once Postgres has stopped and started: what needs a start to be in force then is."""
+    _, postgres = servers(stack.folder, "processes", Options.for_this_machine())
+    postgres.stop()
+    postgres.start()
+    return replace(stack, pids=_pids(stack.folder))
+
+
+def _pids(folder: Path) -> dict[str, tuple[int, ...]]:
+    kafka, postgres = servers(folder, "processes", Options.for_this_machine())
+    return {"kafka": _pid(cast("KafkaServer", kafka)), "postgres": _pid(cast("PostgresServer", postgres))}
 
 
 def _pid(server: KafkaServer | PostgresServer) -> tuple[int, ...]:

@@ -11,9 +11,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from tests.benchmarks.people import LINES, MOVEMENTS
+from tests.benchmarks.stack import Stack, benchmark_stack
+from tests.benchmarks.tuning import put
 
 COMMAND = (sys.executable, "-m", "tests.benchmarks", "--workers", "1")
 SECONDS_MAX = 400
@@ -145,3 +150,26 @@ def forget_that_a_chunk_ended(folder: Path) -> None:
     if not stored["begun"]:
         stored["points"].pop()
         note.write_text(json.dumps(stored | {"begun": True}), encoding="utf-8")
+
+
+async def test_what_is_tuned_is_in_force_and_then_put_back() -> None:
+    with benchmark_stack(None) as stack:
+        assert await _in_force(stack) == ("off", "4")
+
+        changed = await put(stack, {"jit": "on"}, {"num.io.threads": "8"})
+        assert await _in_force(changed) == ("on", "8")
+
+        assert await _in_force(await put(changed, {}, {})) == ("off", "4")
+
+
+async def _in_force(stack: Stack) -> tuple[str, str]:
+    with psycopg.connect(stack.postgres) as server:
+        [jit] = server.execute("show jit").fetchone() or ()
+    admin = AIOKafkaAdminClient(bootstrap_servers=stack.kafka)
+    await admin.start()
+    try:
+        [answer] = await admin.describe_configs([ConfigResource(ConfigResourceType.BROKER, "1")])
+    finally:
+        await admin.close()
+    [*_, entries] = answer.resources[0]
+    return jit, next(value for name, value, *_ in entries if name == "num.io.threads")
