@@ -33,8 +33,7 @@ def main() -> int:
     """The exit status: 0 when everything was measured and every ledger was sound, whatever the rates."""
     options = _parser().parse_args()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it tells of each retry on a topic that was just made
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in a shell's background ignores Ctrl-C
-    signal.signal(signal.SIGTERM, _interrupt)
+    end_on_signals()
     try:
         return _full(options) if options.full else _bench(options)
     except (BenchmarkError, StackError) as error:
@@ -108,6 +107,12 @@ def _parser() -> argparse.ArgumentParser:
 
 def _counts(text: str) -> list[int]:
     return [int(count) for count in text.split(",")]
+
+
+def end_on_signals() -> None:
+    """SIGTERM as Ctrl-C, so that servers end too; a run in a shell's background ignores Ctrl-C otherwise."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

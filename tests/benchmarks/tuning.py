@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from redress.runtime.local import StackError
-from tests.benchmarks.__main__ import EXIT_INTERRUPTED, machine
+from tests.benchmarks.__main__ import EXIT_INTERRUPTED, end_on_signals, machine
 from tests.benchmarks.end_to_end import whole_way
 from tests.benchmarks.intake import INTAKE_ALONE, take_load
 from tests.benchmarks.ledger import BenchLedger
@@ -146,6 +146,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     options = parser.parse_args()
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
+    end_on_signals()
     tell = Console(stderr=True)
     try:
         with benchmark_stack(None) as stack:
