@@ -10,7 +10,7 @@ from redress.ledger.migrate import migrate
 from redress.runtime.local import Stack
 from redress.runtime.topics import apply_topics
 from tests.conftest import TEST_LEDGER
-from tests.harness.command import Command, environment_of
+from tests.harness.command import Command
 
 NOBODY = "127.0.0.1:1"
 PASSWORD = "open-sesame"
@@ -25,18 +25,6 @@ EVERY_READ = (
     ("status",),
     ("verify",),
 )
-
-
-@pytest.fixture
-def redress(
-    stack: Stack,
-    database: str,
-    topic_prefix: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from redress.contracts.instants import format_instant
 from redress.domain.ids import Instant
 from redress.runtime.local import Stack
-from tests.harness.command import Command, environment_of
+from tests.harness.command import Command
 from tests.harness.events import DAY, START, Envelope, Events, Record
 from tests.harness.running_ledger import RunningLedger
 from tests.oracle import instant
@@ -26,18 +26,6 @@ SECOND_PERSON = "0a1b2c3d-4e5f-4061-8273-8495a6b7c8d9"
 async def ledger(stack: Stack, database: str, topic_prefix: str) -> AsyncIterator[RunningLedger]:
     async with RunningLedger(stack.kafka, database, topic_prefix, issues=True) as running:
         yield running
-
-
-@pytest.fixture
-def redress(
-    stack: Stack,
-    database: str,
-    topic_prefix: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
 
 
 def write(folder: Path, *events: Record | Envelope | str) -> Path:

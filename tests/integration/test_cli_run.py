@@ -23,18 +23,6 @@ from tests.harness.waiting import until
 SYSTEM = LedgerIdentity("live", 2, "system", 86_400)
 
 
-@pytest.fixture
-def redress(
-    stack: Stack,
-    database: str,
-    topic_prefix: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
-
-
 async def owners(database: str) -> set[str | None]:
     connection = await asyncpg.connect(database)
     try:

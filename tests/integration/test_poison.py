@@ -5,7 +5,6 @@ import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from redress.domain.step import REFUSED_LATE
 from redress.intake import batch_decider
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER
-from tests.harness.command import Command, environment_of
+from tests.harness.command import Command
 from tests.harness.events import DAY, PROGRAMME, REDEMPTION, START, Events, people_of_shard
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.oracles import assert_agrees
@@ -38,18 +37,6 @@ async def ledger(stack: Stack, database: str, topic_prefix: str) -> AsyncIterato
     """Without worker."""
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as running:
         yield running
-
-
-@pytest.fixture
-def redress(
-    stack: Stack,
-    database: str,
-    topic_prefix: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
 
 
 async def _until(ledger: RunningLedger, question: str, expected: Callable[[Any], bool]) -> None:

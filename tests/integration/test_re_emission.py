@@ -4,11 +4,8 @@ import asyncio
 import signal
 from collections import Counter
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any, Final
-
-import pytest
 
 from redress.contracts.registry import OutTopic
 from redress.ledger.connection import WRITER_ROLE, connect
@@ -16,7 +13,7 @@ from redress.ledger.queries import query
 from redress.relay.re_emission import NOBODY, PEOPLE_MAX, ReEmission
 from redress.runtime.local import Stack
 from tests.conftest import TEST_LEDGER, kafka_admin
-from tests.harness.command import Command, environment_of
+from tests.harness.command import Command
 from tests.harness.events import Events, Record, people_of_shard
 from tests.harness.faulty_worker import start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
@@ -35,18 +32,6 @@ CRASHES: Final = (
     ("re_emission_moved", 2, 3 * PEOPLE_MAX, 2 * PEOPLE_MAX),
 )
 """Where a relay is killed, for the which time; how many balances more there are then, and how many are noted."""
-
-
-@pytest.fixture
-def redress(
-    stack: Stack,
-    database: str,
-    topic_prefix: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> Command:
-    return Command(environment_of(stack, database, topic_prefix, tmp_path), capsys, monkeypatch)
 
 
 def crowd(events: Events, *, without_vouchers: int = 0) -> list[Record]:

@@ -32,15 +32,12 @@ Within a `vN` of a type only optional fields are ever added."""
 _LOT_KEY: Final = r"^lot/[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}/[a-z0-9_-]{1,40}$"
 _PROGRAMME_KEY: Final = r"^programme/[a-z0-9_-]{1,40}$"
 _SHARD_KEY: Final = r"^shard/[0-9]{1,4}$"
-_SIGNAL_KEY: Final = r"^([a-z0-9][a-z0-9_-]{0,39}|shard/[0-9]{1,4})$"
 _COORDINATES_KEY: Final = r"^[a-zA-Z0-9._-]{1,249}/[0-9]+/[0-9]+$"
 
 _BENEFICIARY: Final = {"type": "string", "format": "uuid", "pattern": s.UUID4_PATTERN, "description": "beneficiary"}
-_SIGNAL: Final = {
-    "type": "string",
-    "pattern": _SIGNAL_KEY,
-    "description": "programme, or the shard where none is known",
-}
+_PROGRAMME: Final = {"type": "string", "pattern": s.CODE_PATTERN, "description": "programme"}
+_SHARD: Final = {"type": "string", "pattern": _SHARD_KEY, "description": "the shard"}
+_SIGNAL: Final = {"description": "programme, or the shard where none is known", "anyOf": [_PROGRAMME, _SHARD]}
 _KEYS: Final[dict[str, dict[str, Any]]] = {
     "redress.entry.appended.v1": {
         "description": "beneficiary, or the lot or programme that the entry is about",
@@ -50,14 +47,14 @@ _KEYS: Final[dict[str, dict[str, Any]]] = {
             {"type": "string", "pattern": _PROGRAMME_KEY},
         ],
     },
-    "redress.batch.committed.v1": {"type": "string", "pattern": _SHARD_KEY, "description": "the shard"},
+    "redress.batch.committed.v1": _SHARD,
     "redress.lot.state.v1": {"type": "string", "pattern": _LOT_KEY, "description": "the lot"},
     "redress.record.dead_lettered.v1": {
         "type": "string",
         "pattern": _COORDINATES_KEY,
         "description": "where the record stands: topic as Kafka names it, partition, offset",
     },
-    "redress.signal.rate.v1": {"type": "string", "pattern": s.CODE_PATTERN, "description": "programme"},
+    "redress.signal.rate.v1": _PROGRAMME,
     "redress.signal.velocity.v1": _SIGNAL,
     "redress.signal.anomaly.v1": _SIGNAL,
 }
@@ -70,7 +67,7 @@ def key_schema(known: InputType | OutputType) -> dict[str, Any]:
     if known.model is ClockTicked:
         return {"type": "string", "const": CLOCK_KEY}
     if known.topic is InTopic.PROGRAMME:
-        return {"type": "string", "pattern": s.CODE_PATTERN, "description": "programme"}
+        return _PROGRAMME
     return _BENEFICIARY
 
 
