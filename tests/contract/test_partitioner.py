@@ -33,7 +33,7 @@ def test_murmur2_is_that_of_the_java_client(key: bytes, expected: int) -> None:
 
 @given(
     keys=st.lists(st.uuids().map(lambda uuid: str(uuid).encode()) | st.binary(max_size=40), max_size=5)
-    | st.lists(st.uuids().map(lambda uuid: str(uuid).encode()), max_size=20),
+    | st.lists(st.uuids().map(lambda uuid: str(uuid).encode()), min_size=8, max_size=20),
     partitions=st.integers(1, 1024),
 )
 def test_many_keys_belong_where_each_does(keys: list[bytes], partitions: int) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from random import Random
 from typing import Any
 
@@ -10,14 +11,18 @@ import pytest
 from aiokafka import AIOKafkaProducer
 
 from redress.contracts.registry import OutTopic
+from redress.ledger.appended import AppendedBatch
 from redress.ledger.connection import WRITER_ROLE, connect
+from redress.relay import group
+from redress.relay.events import Outgoing
+from redress.relay.group import Group, GroupReader
 from redress.relay.relay import Relay
 from redress.runtime.local import Stack
 from tests.harness.events import Events, people
 from tests.harness.faulty_worker import RELAY_POINTS, died_by, start_faulty_worker
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.published import published
-from tests.harness.relayed import MARKER, RELAY_SECONDS_MAX, assert_published, relayed
+from tests.harness.relayed import DECISION, ENTRY, MARKER, RELAY_SECONDS_MAX, assert_published, relayed
 from tests.harness.running_ledger import POLL_SECONDS, RunningLedger, chunks
 from tests.oracle.scenario import EURO, WON, Scenario
 
@@ -48,6 +53,42 @@ async def test_everything_in_the_ledger_is_published_once_and_in_order(
         async with asyncio.timeout(RELAY_SECONDS_MAX):
             while await ledger.database.fetchval(behind):  # noqa: ASYNC110 - the relay has no event of ours to set
                 await asyncio.sleep(POLL_SECONDS)
+    await assert_ledger_sound(database)
+
+
+async def test_batches_handed_over_by_the_writer_are_what_the_ledger_has_of_them(
+    stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed_over: list[tuple[int, Sequence[AppendedBatch], list[Outgoing]]] = []
+    group_of = GroupReader.group_of
+
+    async def noted(self: GroupReader, handed: Sequence[AppendedBatch]) -> Group:
+        found = await group_of(self, handed)
+        handed_over.append((found.outgoing[-1].partition, handed, found.outgoing))
+        return found
+
+    monkeypatch.setattr(GroupReader, "group_of", noted)
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        for some in chunks(list(Scenario(Random(32), events=400, beneficiaries=12)), 4):
+            await ledger.send_all(some)  # one batch is not about everybody, as a large one is
+            await ledger.settled()
+        await relayed(ledger)
+        await assert_published(ledger)
+
+        kinds = set()
+        for shard, handed, outgoing in handed_over:
+            # when the ledger is asked for just these batches, however late
+            monkeypatch.setattr(group, "GROUP_BATCHES_MAX", len(handed))
+            reader = GroupReader(ledger.identity, topic_prefix, shard, ledger.database)
+            read = await reader.next_group(handed[0].row["batch"] - 1)
+
+            # then it has the same, byte by byte, but for the balances of people who have changed since
+            assert read is not None
+            assert read.last_batch == handed[-1].row["batch"]
+            balances = [record for record in read.outgoing if record.topic is OutTopic.BALANCE]
+            assert [r for r in outgoing if r.topic is not OutTopic.BALANCE or r in balances] == read.outgoing
+            kinds |= {orjson.loads(record.value)["type"] for record in read.outgoing}
+        assert kinds >= {ENTRY, MARKER, DECISION, "redress.beneficiary.balance.v1"}
     await assert_ledger_sound(database)
 
 
@@ -121,6 +162,33 @@ async def test_a_worker_killed_at_any_point_of_publishing_loses_and_repeats_noth
         await ledger.send_all(record for part in parts[len(RELAY_POINTS) :] for record in part)
         ledger.start_worker()
         await ledger.settled()
+        await relayed(ledger)
+
+        await assert_published(ledger)
+    await assert_ledger_sound(database)
+
+
+async def test_a_worker_killed_while_few_events_come_at_a_time_loses_and_repeats_nothing(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    """Such batches go to the relay from hand to hand, and its successor reads them from the ledger."""
+    events = list(Scenario(Random(34), events=500, beneficiaries=12))
+
+    async def trickle() -> None:
+        for some in chunks(events[150:], 3):
+            await ledger.send_all(some)
+            await ledger.settled()
+
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0, relays=True) as ledger:
+        await ledger.send_all(events[:150])
+        trickling = asyncio.create_task(trickle())
+        for point, hit in zip(RELAY_POINTS[1:4], (6, 7, 3), strict=True):
+            doomed = start_faulty_worker(stack.kafka, database, topic_prefix, point, hit)
+            assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL, point
+            await ledger.database.execute(LEASES_RUN_OUT)
+        assert not trickling.done()
+        ledger.start_worker()
+        await trickling
         await relayed(ledger)
 
         await assert_published(ledger)

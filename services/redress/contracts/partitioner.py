@@ -11,6 +11,8 @@ _M = 0x5BD1E995
 _MASK = 0xFFFFFFFF
 _SIGN_OFF = 0x7FFFFFFF
 _UUID_LENGTH: Final = 36
+_MANY: Final = 11
+"""Keys from which numpy is faster: it takes as long for one as for ten."""
 
 
 def murmur2(data: bytes) -> int:
@@ -35,8 +37,8 @@ def partition_of(key: bytes, partitions: int) -> int:
 
 
 def partitions_of(keys: Sequence[bytes], partitions: int) -> list[int]:
-    """The partition of each key; all at once where they are as long as a UUID's text, as those about people are."""
-    if any(len(key) != _UUID_LENGTH for key in keys):
+    """The partition of each key; many at once where they are as long as a UUID's text, as those about people are."""
+    if len(keys) < _MANY or any(len(key) != _UUID_LENGTH for key in keys):
         return [partition_of(key, partitions) for key in keys]
     words = np.frombuffer(b"".join(keys), "<u4").reshape(len(keys), _UUID_LENGTH // 4)
     m, u = np.uint32(_M), np.uint32

@@ -6,7 +6,7 @@ its end as it is then, so that a control event acknowledged before a record was 
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 
 import asyncpg
 import structlog
@@ -18,6 +18,7 @@ from redress.intake.breaker import Breaker, BreakerLimits
 from redress.intake.programme_end import ProgrammeEnd
 from redress.intake.record import Record
 from redress.intake.source import BATCH_BYTES_MAX, ShardSource
+from redress.ledger.appended import Appended
 from redress.ledger.connection import Connection
 from redress.ledger.head import Position
 from redress.ledger.identity import LedgerIdentity
@@ -47,7 +48,7 @@ PROGRAMME_WAIT_MS = 250
 
 
 class ShardWriter:
-    """Runs one shard under one epoch, from `open` until an exception ends it. `appended` is called after each batch."""
+    """Runs one shard under one epoch, from `open` until an exception ends it. `appended` is told of each batch."""
 
     def __init__(
         self,
@@ -59,7 +60,7 @@ class ShardWriter:
         programme_end: ProgrammeEnd,
         reached: Checkpoint,
         breaker: BreakerLimits,
-        appended: Callable[[], None],
+        appended: Appended,
     ) -> None:
         self._connection = connection
         self._identity = identity
@@ -236,8 +237,7 @@ class ShardWriter:
         self._attempted = [at for at in self._ledger.attempted if at.topic is not Topic.PROGRAMME]
         entries = self._ledger.shard.results.entries
         self._fell_due = any(isinstance(entry.happening, Lapsed | TimedOut) for entry in entries)
-        await self._ledger.append(position, batch.rejected, batch.raw)
-        self._appended()
+        self._appended.add(await self._ledger.append(position, batch.rejected, batch.raw))
         self._committed_at = time.monotonic()
         self._reached("answered")
         self._decider.look_anew()

@@ -20,6 +20,7 @@ from redress.intake.programme_end import ProgrammeEnd
 from redress.intake.shard_writer import ShardWriter
 from redress.intake.source import ShardSource
 from redress.ledger import lease
+from redress.ledger.appended import Appended
 from redress.ledger.connection import WRITER_ROLE, Connection, connect
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.queries import query
@@ -62,8 +63,8 @@ class Companion(Protocol):
             ShardRefusedError: it must not be.
         """
 
-    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
-        """Work with a connection of its own, until cancelled. `appended` is set whenever the shard has a new batch.
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: Appended) -> None:
+        """Work with a connection of its own, until cancelled. `appended` tells one companion of new batches.
 
         Raises:
             FencedError: the shard has a new owner.
@@ -207,15 +208,10 @@ class Worker:
         try:
             for companion in self._companions:
                 await companion.prepare(shard, connection)
-            bells = [asyncio.Event() for _ in self._companions]
-
-            def ring() -> None:
-                for bell in bells:
-                    bell.set()
-
+            appended = Appended()
             beside += [
-                asyncio.create_task(self._accompany(companion, shard, service.epoch, bell))
-                for companion, bell in zip(self._companions, bells, strict=True)
+                asyncio.create_task(self._accompany(companion, shard, service.epoch, appended))
+                for companion in self._companions
             ]
             writer = ShardWriter(
                 connection,
@@ -226,7 +222,7 @@ class Worker:
                 self._programme_end,
                 self._reached,
                 self._breaker,
-                appended=ring,
+                appended,
             )
             await writer.open()
             while not service.stopping.is_set():
@@ -258,7 +254,7 @@ class Worker:
             await notes.close()
         return connection
 
-    async def _accompany(self, companion: Companion, shard: int, epoch: int, appended: asyncio.Event) -> None:
+    async def _accompany(self, companion: Companion, shard: int, epoch: int, appended: Appended) -> None:
         async for attempt in _retrying(f"shard {shard}, beside intake"):
             with attempt:
                 connection = await connect(

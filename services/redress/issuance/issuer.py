@@ -17,6 +17,7 @@ from redress.domain.event import Issued, IssuedVoucher, Topic
 from redress.domain.ids import BeneficiaryId, Instant, VoucherId, voucher_id
 from redress.domain.programme import Wave
 from redress.domain.shard import Shard
+from redress.ledger.appended import Appended
 from redress.ledger.connection import Connection
 from redress.ledger.control_rows import restore_programmes, restore_waves
 from redress.ledger.identity import LedgerIdentity
@@ -47,7 +48,7 @@ class Issuer:
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Nothing has to be true before the shard is served."""
 
-    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:  # noqa: ARG002
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: Appended) -> None:  # noqa: ARG002
         """Issue what is due in the shard, until cancelled; looks now and then, as few batches make anything due.
 
         Under whatever epoch: a former owner that still issues does no harm, as a second issue has no effect.

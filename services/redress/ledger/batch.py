@@ -266,6 +266,7 @@ class BatchRows:
         forms: Mapping[int, RowForm],
         may_be_few: bool,
     ) -> None:
+        self._shard, self._numbering = shard.number, numbering
         formed = AlikeRows(shard.number, batch, alike, sources, numbering)
         bodies = [(e.seq, entry_bytes(e, lambda key: found.lots[key].terms.currency)) for e in results.entries]
         self.body = hash_of(body for _, body in sorted(bodies + formed.bytes))
@@ -277,19 +278,9 @@ class BatchRows:
         self._add("put_waves", wave_columns(found.waves.values(), numbering))
         self._add("put_lots", lot_columns(found.lots.values(), numbering))
         self.new_states: list[Row] = []
-        moved: list[Row] = []
-        vouchers_moved: list[Row] = []
-        for beneficiary in sorted(found.people):
-            person, out = shard.beneficiaries[beneficiary], spilled.get(beneficiary, 0)
-            row = moved_vouchers(person, out, numbering)
-            if row is not None:
-                vouchers_moved.append(row)
-            elif beneficiary in known:
-                moved.append(state_row(person, out, numbering))
-            else:
-                self.new_states.append((shard.number, *state_row(person, out, numbering)))
-        self._add("move_states", columns(sorted(moved + formed.states, key=itemgetter(0))))
-        self._add("move_vouchers", columns(vouchers_moved))
+        self.standings: dict[BeneficiaryId | None, tuple[int, bytes]] = {}
+        """Last seq and packed vouchers of who has changed, unless alike with others."""
+        self._add_people((shard.beneficiaries[p] for p in sorted(found.people)), known, spilled, formed.states)
         self._add("spill_seen", columns(moved_out))
         self._add("unspill", columns(forgotten(results, parked_before)))
         self.new_redemptions: list[Row] = []
@@ -328,6 +319,31 @@ class BatchRows:
         ]
         if not self.is_few:
             self._copy_entries(shard.number, batch, results.entries, sources, numbering, forms)
+
+    def _add_people(
+        self,
+        people: Iterable[Beneficiary],
+        known: Container[BeneficiaryId],
+        spilled: Mapping[BeneficiaryId, int],
+        alike: list[Row],
+    ) -> None:
+        moved: list[Row] = []
+        vouchers_moved: list[Row] = []
+        for person in people:
+            out = spilled.get(person.id, 0)
+            row = moved_vouchers(person, out, self._numbering)
+            if row is not None:
+                vouchers_moved.append(row)
+                self.standings[person.id] = row[1], row[2]
+                continue
+            row = state_row(person, out, self._numbering)
+            self.standings[person.id] = row[1], row[4]
+            if person.id in known:
+                moved.append(row)
+            else:
+                self.new_states.append((self._shard, *row))
+        self._add("move_states", columns(sorted(moved + alike, key=itemgetter(0))))
+        self._add("move_vouchers", columns(vouchers_moved))
 
     def _copy_entries(
         self,

@@ -32,6 +32,7 @@ from redress.domain.seen import identity
 from redress.domain.shard import Results, Shard
 from redress.domain.time import SECOND, TIME_OUT_GRACE
 from redress.ledger.alike_rows import JOURNAL, STATE, AlikeTaker, Taken
+from redress.ledger.appended import AppendedBatch, as_appended
 from redress.ledger.batch import FEW_ENTRIES_MAX, BatchRows, RawRecord, RejectedRecord, spill, touched
 from redress.ledger.codes import RULES_VERSION
 from redress.ledger.connection import Connection
@@ -264,8 +265,10 @@ class ShardLedger:
         rejected: list[RejectedRecord],
         raw: Callable[[], Mapping[Coordinates, RawRecord]],
         logged: LoggedBatch | None = None,
-    ) -> None:
+    ) -> AppendedBatch | None:
         """Append what was decided since the last batch, as one transaction; afterwards no person is in memory.
+
+        What was appended, if it is a batch of few.
 
         `raw`: the bytes of the records it was decided from, asked for only where some must be kept. `logged`: this
         batch as another ledger's log has it: its moment of recording is copied, its digest must come out again.
@@ -280,6 +283,7 @@ class ShardLedger:
         for taken in self._alike.taken:
             book(taken.form, taken.effective)
         work = await self._encode(results, rejected, raw, may_be_few=logged is None)
+        before = self.head
         self._reached("encoded")
         if work.is_few:
             async with asyncio.timeout(APPEND_SECONDS_MAX):
@@ -292,6 +296,7 @@ class ShardLedger:
                 self._reached("written")
         self._reached("committed")
         self.forget_people()
+        return as_appended(work, results.entries, before, self.head) if work.is_few else None
 
     async def _encode(
         self,

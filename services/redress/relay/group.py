@@ -1,6 +1,6 @@
 """What a relay publishes together: read from the ledger, written as events."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,6 +9,7 @@ from redress.domain.answer import ANSWERED
 from redress.domain.entry import Entry, LotKey
 from redress.domain.event import Recorded, Requested
 from redress.domain.ids import Instant
+from redress.ledger.appended import AppendedBatch
 from redress.ledger.codes import KINDS
 from redress.ledger.connection import Connection
 from redress.ledger.entry_rows import from_row
@@ -63,12 +64,15 @@ class GroupReader:
         first = batches[0]["first_seq"]
         chosen = [row for row in batches if row["first_seq"] - first < GROUP_ENTRIES_MAX]
         is_last = len(chosen) == len(batches) < GROUP_BATCHES_MAX
-        try:
-            return await self._read(chosen, is_last=is_last)
-        except KeyError:
-            # A lot newer than those known, or the first group. What is known of a lot never changes.
-            await self._load()
-            return await self._read(chosen, is_last=is_last)
+        end = chosen[-1]["next_seq"]
+        rows = await self._connection.fetch(query("relay_entries"), self._number, first, end) if first < end else []
+        return await self._group(chosen, rows, is_last=is_last)
+
+    async def group_of(self, handed: Sequence[AppendedBatch]) -> Group:
+        """These batches with everything that belongs to them, without asking the ledger for what is in them."""
+        rows = [row for batch in handed for row in batch.rows]
+        entries = {entry.seq: entry for batch in handed for entry in batch.entries}
+        return await self._group([batch.row for batch in handed], rows, entries, is_last=True)
 
     async def balances(self, rows: Iterable[Any], recorded_at: Instant) -> list[Outgoing]:
         """The balances of these people, as their rows have them; no event made them come, so they have no trace."""
@@ -90,22 +94,33 @@ class GroupReader:
             lots[row["no"]] = LotTerms(key, row["service"], row["currency"])
         self._rows = RowWriter(self._identity.name, self._number, lots)
 
-    async def _read(self, batches: list[Any], *, is_last: bool) -> Group:
-        first, end = batches[0]["first_seq"], batches[-1]["next_seq"]
+    async def _group(
+        self, batches: list[Any], rows: list[Any], entries: Mapping[int, Entry] | None = None, *, is_last: bool
+    ) -> Group:
+        """These batches with the rows of their entries; `entries` by seq, if they need not be made of the rows."""
+        try:
+            return Group(batches[-1]["batch"], await self._written(batches, rows, entries), is_last)
+        except KeyError:
+            # A lot newer than those known, or the first group. What is known of a lot never changes.
+            await self._load()
+            return Group(batches[-1]["batch"], await self._written(batches, rows, entries), is_last)
+
+    async def _written(
+        self, batches: list[Any], rows: list[Any], entries: Mapping[int, Entry] | None
+    ) -> list[Outgoing]:
         recorded_at = batches[-1]["recorded_at"]
-        rows = await self._connection.fetch(query("relay_entries"), self._number, first, end) if first < end else []
-        outgoing = [
-            *self._balances(((r, r["traceparent"]) for r in rows if r["last_seq"] is not None), recorded_at),
+        standing = {row["beneficiary"]: row for row in rows if row["last_seq"] is not None}
+        return [
+            *self._balances(((row, row["traceparent"]) for row in standing.values()), recorded_at),
             *await self._lots(rows, recorded_at),
             *await self._dead_letters(batches),
-            *await self._journal(batches, rows),
+            *await self._journal(batches, rows, entries),
         ]
-        return Group(batches[-1]["batch"], outgoing, is_last)
 
-    async def _journal(self, batches: list[Any], rows: list[Any]) -> list[Outgoing]:
+    async def _journal(self, batches: list[Any], rows: list[Any], known: Mapping[int, Entry] | None) -> list[Outgoing]:
         """Entries with their decisions, each batch followed by its marker: the group's last record is a marker."""
         entries = {
-            row["seq"]: from_row(row, row["source_text"], self._numbering)
+            row["seq"]: known[row["seq"]] if known else from_row(row, row["source_text"], self._numbering)
             for row in rows
             if row["beneficiary"] is None or row["kind"] in _ANSWERED
         }

@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from redress.contracts.bulk import send_in_bulk
 from redress.contracts.encode import COMPRESSION
 from redress.contracts.registry import OutTopic
+from redress.ledger.appended import Appended
 from redress.ledger.connection import Connection
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.queries import query
@@ -28,7 +29,7 @@ from redress.relay.events import MARKER, Outgoing
 from redress.relay.group import Group, GroupReader
 from redress.relay.re_emission import LOOK_SECONDS, ReEmission
 
-OPEN_SECONDS = 0.25
+OPEN_SECONDS = 0.5
 """How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
 markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
 HINT_SECONDS = 5
@@ -79,7 +80,7 @@ class Relay:
         if digest != marker.digest:
             raise ShardRefusedError(AHEAD, f"batch {marker.batch} was published with another digest")
 
-    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: Appended) -> None:
         """Publish what the shard appends, until cancelled.
 
         Raises:
@@ -96,7 +97,7 @@ class Relay:
             raise
 
     async def _publish(
-        self, shard: int, connection: Connection, producer: AIOKafkaProducer, appended: asyncio.Event
+        self, shard: int, connection: Connection, producer: AIOKafkaProducer, appended: Appended
     ) -> None:
         marker = await self._last_marker(shard, connection)
         published = marker.batch if marker else 0
@@ -107,7 +108,7 @@ class Relay:
         while True:
             again = await self._re_emit(re_emission, published, producer)
             appended.clear()  # before looking: what is appended from here on sets it again
-            group = await reader.next_group(published)
+            group = await _next_group(reader, published, appended)
             if group is None:
                 await hint.keep()
                 if not again:
@@ -120,7 +121,7 @@ class Relay:
             await hint.keep()
 
     async def _send_groups(
-        self, producer: AIOKafkaProducer, reader: GroupReader, group: Group | None, appended: asyncio.Event
+        self, producer: AIOKafkaProducer, reader: GroupReader, group: Group | None, appended: Appended
     ) -> tuple[int, int]:
         """Send this group and those of the next moment, each while the one after it is read.
 
@@ -238,18 +239,24 @@ class _Hint:
         self._reached("relay_hinted")
 
 
-async def _group_before(until: float, reader: GroupReader, published: int, appended: asyncio.Event) -> Group | None:
+async def _next_group(reader: GroupReader, published: int, appended: Appended) -> Group | None:
+    """The next batches: as the writer has just committed them, or else as the ledger has them."""
+    handed = appended.take_after(published)
+    return await (reader.group_of(handed) if handed else reader.next_group(published))
+
+
+async def _group_before(until: float, reader: GroupReader, published: int, appended: Appended) -> Group | None:
     """The next group, if there is one before that moment."""
     while (left := until - time.monotonic()) > 0:
         appended.clear()
-        group = await reader.next_group(published)
+        group = await _next_group(reader, published, appended)
         if group is not None:
             return group
         await _rung(appended, left)
     return None
 
 
-async def _rung(appended: asyncio.Event, seconds: float) -> None:
+async def _rung(appended: Appended, seconds: float) -> None:
     """Until the shard has a new batch, or so long."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):

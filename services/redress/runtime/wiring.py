@@ -14,6 +14,7 @@ from redress.contracts.encode import COMPRESSION, Record
 from redress.intake.breaker import DEFAULT_LIMITS, BreakerLimits
 from redress.intake.worker import Companion, Servers, Worker
 from redress.issuance.issuer import Issuer
+from redress.ledger.appended import Appended
 from redress.ledger.connection import Connection, connect
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.migrate import check_identity
@@ -173,7 +174,7 @@ class Issuance:
     async def prepare(self, shard: int, connection: Connection) -> None:
         """Nothing has to be true before."""
 
-    async def run(self, shard: int, epoch: int, connection: Connection, appended: asyncio.Event) -> None:
+    async def run(self, shard: int, epoch: int, connection: Connection, appended: Appended) -> None:
         """Issue until cancelled."""
         async with self._producer.use() as started:
             await Issuer(started, self._prefix, self._identity).run(shard, epoch, connection, appended)

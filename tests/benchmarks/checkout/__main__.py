@@ -1,7 +1,8 @@
 """Runs the benchmark on a stack of its own, which is gone afterwards, also after Ctrl-C.
 
 Each way is measured alone, the ways in turns and that several times: `floor` and `kafka` by the same load generator,
-`http` by one of its own; worker, clock and API are the processes that a user runs, the generators are others. A turn
+`http` by one of its own. Worker, clock and API are the processes that a user runs, the generators are others; the API
+is there for its own turns, as the floor's process is: it would read every decision over Kafka beside them. A turn
 before the first is not counted: a JVM that has not yet compiled itself costs all of them several times as much.
 """
 
@@ -160,8 +161,6 @@ class Bench:
                 running.enter_context(self._process("redress.cli.main", "run", process))
             _say(f"{self._persons:,} people get their vouchers")
             asyncio.run(self._entitle())
-            running.enter_context(self._process("tests.benchmarks.checkout.server"))
-            asyncio.run(_answers(API, self._port))
             for number, (rate, counts) in enumerate(self._plan):
                 for way in WAYS:
                     _say(f"{way} at {rate}/s, {f'{number} of {len(self._plan) - 1}' if counts else 'to get warm'}")
@@ -169,10 +168,11 @@ class Bench:
                     if counts:
                         self.results.ways.append(Way(way, rate, found))
             _say("look-ups")
-            for _ in range(LOOK_UP_TURNS):
-                for name, path in LOOK_UPS.items():
-                    rate = self._look_up(path) / LOOK_UP_TURNS
-                    self.results.look_ups[name] = self.results.look_ups.get(name, 0.0) + rate
+            with self._api():
+                for _ in range(LOOK_UP_TURNS):
+                    for name, path in LOOK_UPS.items():
+                        rate = self._look_up(path) / LOOK_UP_TURNS
+                        self.results.look_ups[name] = self.results.look_ups.get(name, 0.0) + rate
 
     async def _entitle(self) -> None:
         async with RunningLedger(
@@ -190,7 +190,8 @@ class Bench:
         first, self._taken = self._taken, self._taken + number
         common = {"seconds": self._options.seconds, "rate": rate, "first": first, "persons": self._persons}
         if way == "http":
-            return self._load("http_load", asdict(HttpLoad(API, self._port, self._token, **common)))
+            with self._api():
+                return self._load("http_load", asdict(HttpLoad(API, self._port, self._token, **common)))
         if way == "kafka":
             to = KafkaLoad(self._stack.kafka, "redress.redemption", "redress.decision", self._options.shards, **common)
             return self._load("kafka_load", asdict(to))
@@ -215,6 +216,12 @@ class Bench:
         if process.returncode:
             raise RuntimeError(f"{module} ended with status {process.returncode}")
         return Sample(**orjson.loads(said))
+
+    @contextmanager
+    def _api(self) -> Iterator[None]:
+        with self._process("tests.benchmarks.checkout.server"):
+            asyncio.run(_answers(API, self._port))
+            yield
 
     @contextmanager
     def _process(self, module: str, *arguments: str, ready: bool = False) -> Iterator[None]:
