@@ -44,6 +44,8 @@ class Command:
     environment: dict[str, str]
     capsys: pytest.CaptureFixture[str]
     monkeypatch: pytest.MonkeyPatch
+    program: tuple[str, ...] = (sys.executable, "-m", "redress.cli.main")
+    """What `process` starts."""
 
     async def __call__(self, *arguments: str, **environment: str) -> Result:
         """In this process, in a thread: a worker of the test's own event loop goes on meanwhile."""
@@ -61,9 +63,7 @@ class Command:
         """As a process, until the block ends."""
         started = Process(
             await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "redress.cli.main",
+                *self.program,
                 *arguments,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -1,13 +1,11 @@
 """Migrations: plain SQL, forward only; and what the first one writes down for good."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from random import Random
 from typing import Any
-from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -15,7 +13,7 @@ import pytest
 from redress.ledger.identity import LedgerIdentity
 from redress.ledger.migrate import IdentityError, migrate
 from redress.runtime.local import Stack
-from tests.conftest import TEST_LEDGER, with_database
+from tests.conftest import TEST_LEDGER
 from tests.harness.events import Events, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.relayed import assert_published, relayed
@@ -30,19 +28,6 @@ FILES = sorted(
 RELEASED_BEFORE = "0002.finance"
 RELEASED = Path(__file__).parent / "released"
 """Rows of ledgers as released versions wrote them: of `Scenario(Random(71), events=160, beneficiaries=10)`."""
-
-
-@pytest.fixture
-async def empty_database(stack: Stack) -> AsyncIterator[str]:
-    """Nothing was migrated here."""
-    name = f"redress_test_{uuid4().hex[:12]}"
-    server = await asyncpg.connect(stack.postgres)
-    try:
-        await server.execute(f'CREATE DATABASE "{name}"')
-        yield with_database(stack.postgres, name)
-        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await server.close()
 
 
 async def test_from_empty_every_migration_is_applied_once(empty_database: str) -> None:
