@@ -140,6 +140,24 @@ async def test_what_comes_out_alike_is_what_the_rules_decide_one_by_one(
     await assert_ledger_sound(target)
 
 
+async def test_who_comes_twice_in_a_batch_is_not_taken_together_with_others(
+    stack: Stack, database: str, topic_prefix: str
+) -> None:
+    events, crowd = Events(), people(80)
+    grants = [events.granted(person) for person in crowd]
+    once, twice = grants[:40], grants[40:]
+    async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
+        await ledger.send_all([*events.begin(), *once, *twice, *twice])
+        ledger.start_worker()
+        await ledger.settled()
+
+        # all that is about people in one batch of each shard, as it was there before the worker
+        batches = "select count(distinct (shard, batch)) from redress.journal where beneficiary is not null"
+        assert await ledger.database.fetchval(batches) == TEST_LEDGER.shards
+        assert [entry["outcome"] for entry in await ledger.entries() if entry["beneficiary"]] == ["accepted"] * 80
+    await assert_ledger_sound(database)
+
+
 async def test_what_is_done_by_precedent_is_what_the_rules_decide_each_time(
     stack: Stack, database: str, target: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

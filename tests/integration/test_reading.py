@@ -1,5 +1,6 @@
 """How a shard reads: nothing makes it wait for records that Kafka has, and a busy one takes several together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -21,6 +22,8 @@ FOR_EVER_MS = 30_000
 """Longer than any test waits for a record."""
 SOON_MS = 10_000
 PEOPLE = 20
+A_WHILE = 1.2345
+"""A time that nothing else sleeps for."""
 
 
 @asynccontextmanager
@@ -64,20 +67,33 @@ async def test_what_was_left_unread_for_a_while_lets_nothing_else_wait(
 async def test_a_busy_shard_lets_records_gather(
     stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("redress.intake.shard_writer.gather_seconds", lambda *_: 2.0)  # however slow the machine is
+    gathering, enough = asyncio.Event(), asyncio.Event()
+    sleep = asyncio.sleep
+
+    async def until_enough(seconds: float, result: object = None) -> object:
+        if seconds != A_WHILE:
+            return await sleep(seconds, result)
+        gathering.set()
+        await enough.wait()
+        return result
+
+    monkeypatch.setattr("redress.intake.shard_writer.gather_seconds", lambda *_: A_WHILE)
+    monkeypatch.setattr("asyncio.sleep", until_enough)
     events, people = Events(), people_of_shard(PEOPLE + 2, SHARD, TEST_LEDGER.shards)
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
         # given a batch of two
         await ledger.send_all([*events.begin(), *(events.granted(person) for person in people[:2])])
         ledger.start_worker()
-        await ledger.settled()
+        await asyncio.wait_for(gathering.wait(), SOON_MS / 1_000)
         before = len(await ledger.batch_log(SHARD))
 
         # when more come one by one
         for person in people[2:]:
             await ledger.send(*events.granted(person))
+        assert len(await ledger.batch_log(SHARD)) == before
+        enough.set()
         await ledger.settled()
 
         # then they are taken together
-        assert len(await ledger.batch_log(SHARD)) - before <= PEOPLE // 4
+        assert len(await ledger.batch_log(SHARD)) == before + 1
     await assert_ledger_sound(database)
