@@ -9,7 +9,7 @@ import pytest
 from redress.ledger.migrate import migrate
 from redress.runtime.local import Stack
 from redress.runtime.topics import apply_topics
-from tests.conftest import TEST_LEDGER
+from tests.conftest import TEST_LEDGER, kafka_admin
 from tests.harness.command import Command
 
 NOBODY = "127.0.0.1:1"
@@ -165,6 +165,22 @@ async def test_missing_topics_say_what_to_run(redress: Command) -> None:
 
     assert result.status == 2
     assert "`redress topics apply`" in result.err
+
+
+async def test_topics_are_made_for_no_other_number_of_shards_than_the_ledger_has(
+    redress: Command, stack: Stack, empty_database: str, topic_prefix: str
+) -> None:
+    other = {"REDRESS_SHARDS": str(TEST_LEDGER.shards * 2)}
+
+    refused = await redress("topics", "apply", **other)
+
+    assert refused.status == 2
+    assert f"REDRESS_SHARDS is {TEST_LEDGER.shards * 2}, but this ledger began with {TEST_LEDGER.shards}" in refused.err
+    async with kafka_admin(stack.kafka) as admin:
+        assert not [name for name in await admin.list_topics() if name.startswith(topic_prefix)]
+
+    # before there is a ledger there is nothing to differ from
+    assert (await redress("topics", "apply", REDRESS_POSTGRES=empty_database, **other)).status == 0
 
 
 async def test_a_malformed_programme_names_file_table_and_field(redress: Command, tmp_path: Path) -> None:

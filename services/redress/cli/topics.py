@@ -1,18 +1,16 @@
 """`redress topics`: the topics of the ledger on the Kafka server."""
 
-import asyncio
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated, NoReturn
 
 import orjson
 import typer
-from aiokafka.errors import KafkaError
 
-from redress.runtime.local import External, StackError
-from redress.runtime.local.stack import running
-from redress.runtime.settings import load_settings
+from redress.cli.session import open_session
 from redress.runtime.topics import TopicsError, TopicsReport, apply_topics
+from redress.runtime.wiring import NotMigratedError
 
 EXIT_REFUSED = 1
 
@@ -29,17 +27,21 @@ ReplicationFactor = Annotated[
 def apply_command(*, replication_factor: ReplicationFactor = None, json: AsJson = False) -> None:
     """Create missing topics and set what differs from the declared settings.
 
-    REDRESS_SHARDS says how many partitions the ledger has. The count of an existing topic is never changed: if it
-    differs, nothing is done and the exit status is 1.
+    REDRESS_SHARDS says how many partitions the ledger has; where a ledger began with another number, this is an error.
+    The count of an existing topic is never changed: if it differs, nothing is done and the exit status is 1.
     """
-    settings = load_settings()
-    stack = running(settings.state, External.of(settings))
+    session = open_session()
+
+    async def work() -> TopicsReport:
+        with suppress(NotMigratedError):  # topics may come before the ledger
+            await session.check()
+        servers = session.servers
+        return await apply_topics(servers.kafka, servers.topic_prefix, session.identity.shards, replication_factor)
+
     try:
-        report = asyncio.run(apply_topics(stack.kafka, settings.topic_prefix, settings.shards, replication_factor))
+        report = session.run(work())
     except TopicsError as error:
         _refuse(str(error), as_json_object=json)
-    except (KafkaError, TimeoutError, OSError) as error:
-        raise StackError(f"Kafka at {stack.kafka} does not answer as it should: {error}") from error
     _show(report, as_json_object=json)
 
 
