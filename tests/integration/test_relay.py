@@ -92,6 +92,21 @@ async def test_batches_handed_over_by_the_writer_are_what_the_ledger_has_of_them
     await assert_ledger_sound(database)
 
 
+async def test_who_reads_committed_does_not_wait_for_more_to_come(
+    stack: Stack, database: str, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("redress.relay.relay.OPEN_SECONDS", 10 * RELAY_SECONDS_MAX)
+    events = Events()
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        await ledger.send_all([*events.begin(), *events.welcomed(people(1)[0])])
+        await ledger.settled()
+
+        await relayed(ledger)
+
+        await assert_published(ledger)
+    await assert_ledger_sound(database)
+
+
 async def test_a_decision_names_the_order_of_its_own_programme_and_carries_the_trace(
     stack: Stack, database: str, topic_prefix: str
 ) -> None:

@@ -32,6 +32,9 @@ from redress.relay.re_emission import LOOK_SECONDS, ReEmission
 OPEN_SECONDS = 0.5
 """How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
 markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
+QUIET_SECONDS = 0.1
+"""A transaction to which nothing has come for so long is ended before: at a calm hour who reads committed waits for no
+more. Shorter, and the next decision would more often meet the end of the last transaction."""
 HINT_SECONDS = 5
 """How often the hint in Postgres moves: what a new owner reads at most."""
 READ_MS = 1_000
@@ -137,9 +140,7 @@ class Relay:
                     await sending
                 sending = asyncio.create_task(self._send(producer, group.outgoing))
                 published = group.last_batch
-                if group.is_last:
-                    await _rung(appended, until - time.monotonic())
-                group = await _group_before(until, reader, published, appended)
+                group = await _group_after(group, until, reader, appended)
             if sending is not None:
                 offset = await sending
         finally:
@@ -245,22 +246,27 @@ async def _next_group(reader: GroupReader, published: int, appended: Appended) -
     return await (reader.group_of(handed) if handed else reader.next_group(published))
 
 
-async def _group_before(until: float, reader: GroupReader, published: int, appended: Appended) -> Group | None:
-    """The next group, if there is one before that moment."""
+async def _group_after(group: Group, until: float, reader: GroupReader, appended: Appended) -> Group | None:
+    """The next group, if one comes before that moment and before it has been quiet for a while."""
+    nothing_behind = group.is_last
     while (left := until - time.monotonic()) > 0:
+        if nothing_behind and not await _rung(appended, min(left, QUIET_SECONDS)):
+            return None
         appended.clear()
-        group = await _next_group(reader, published, appended)
-        if group is not None:
-            return group
-        await _rung(appended, left)
+        found = await _next_group(reader, group.last_batch, appended)
+        if found is not None:
+            return found
+        nothing_behind = True
     return None
 
 
-async def _rung(appended: Appended, seconds: float) -> None:
-    """Until the shard has a new batch, or so long."""
+async def _rung(appended: Appended, seconds: float) -> bool:
+    """Until the shard has a new batch, or so long; whether it has one."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
             await appended.wait()
+            return True
+    return False
 
 
 def _read_marker(record: Any) -> _Marker | None:
