@@ -32,7 +32,7 @@ from redress.relay.re_emission import LOOK_SECONDS, ReEmission
 OPEN_SECONDS = 0.5
 """How long a transaction takes further groups. Between two, nothing can be sent for some 30 ms, while Kafka writes the
 markers of the first. Who reads committed sees a group so much later; who reads uncommitted, all but a few at once."""
-QUIET_SECONDS = 0.1
+QUIET_SECONDS = 0.2
 """A transaction to which nothing has come for so long is ended before: at a calm hour who reads committed waits for no
 more. Shorter, and the next decision would more often meet the end of the last transaction."""
 HINT_SECONDS = 5
