@@ -77,21 +77,26 @@ async def test_a_busy_shard_lets_records_gather(
         await enough.wait()
         return result
 
-    monkeypatch.setattr("redress.intake.shard_writer.gather_seconds", lambda *_: A_WHILE)
+    def after_two(records: int, _took: float) -> float:
+        return A_WHILE if records == 2 else 0.0
+
+    monkeypatch.setattr("redress.intake.shard_writer.gather_seconds", after_two)
     monkeypatch.setattr("asyncio.sleep", until_enough)
     events, people = Events(), people_of_shard(PEOPLE + 2, SHARD, TEST_LEDGER.shards)
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0) as ledger:
         # given a batch of two
         await ledger.send_all([*events.begin(), *(events.granted(person) for person in people[:2])])
         ledger.start_worker()
-        await asyncio.wait_for(gathering.wait(), SOON_MS / 1_000)
-        before = len(await ledger.batch_log(SHARD))
+        try:
+            await asyncio.wait_for(gathering.wait(), SOON_MS / 1_000)
+            before = len(await ledger.batch_log(SHARD))
 
-        # when more come one by one
-        for person in people[2:]:
-            await ledger.send(*events.granted(person))
-        assert len(await ledger.batch_log(SHARD)) == before
-        enough.set()
+            # when more come one by one
+            for person in people[2:]:
+                await ledger.send(*events.granted(person))
+            assert len(await ledger.batch_log(SHARD)) == before
+        finally:
+            enough.set()  # else the worker would never end
         await ledger.settled()
 
         # then they are taken together

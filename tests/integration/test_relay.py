@@ -196,11 +196,13 @@ async def test_a_worker_killed_while_few_events_come_at_a_time_loses_and_repeats
 
     async with RunningLedger(stack.kafka, database, topic_prefix, workers_at_start=0, relays=True) as ledger:
         await ledger.send_all(events[:150])
-        trickling = asyncio.create_task(trickle())
+        trickling = asyncio.create_task(trickle())  # which uses the ledger's connection
+        leases = await connect(database, application_name="test")
         for point, hit in zip(RELAY_POINTS[1:4], (6, 7, 3), strict=True):
             doomed = start_faulty_worker(stack.kafka, database, topic_prefix, point, hit)
             assert await died_by(doomed, DIE_SECONDS_MAX) == signal.SIGKILL, point
-            await ledger.database.execute(LEASES_RUN_OUT)
+            await leases.execute(LEASES_RUN_OUT)
+        await leases.close()
         assert not trickling.done()
         ledger.start_worker()
         await trickling
