@@ -2,12 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from random import Random
 from typing import Any
-from uuid import uuid4
 
-import asyncpg
 import pytest
 
 from redress.domain.event import Event
@@ -18,7 +16,7 @@ from redress.ledger.connection import connect
 from redress.ledger.migrate import migrate
 from redress.ledger.precedents import Precedents
 from redress.runtime.local import Stack
-from tests.conftest import TEST_LEDGER, with_database
+from tests.conftest import TEST_LEDGER
 from tests.harness.events import HOUR, START, Events, Record, people
 from tests.harness.ledger_sound import assert_ledger_sound
 from tests.harness.running_ledger import RunningLedger, chunks
@@ -40,18 +38,10 @@ SAME = {
 
 
 @pytest.fixture
-async def target(stack: Stack) -> AsyncIterator[str]:
+async def target(empty_database: str) -> str:
     """Another ledger of the same name, empty."""
-    name = f"redress_test_{uuid4().hex[:12]}"
-    server = await asyncpg.connect(stack.postgres)
-    try:
-        await server.execute(f'CREATE DATABASE "{name}"')
-        dsn = with_database(stack.postgres, name)
-        await asyncio.to_thread(migrate, dsn, TEST_LEDGER)
-        yield dsn
-        await server.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    finally:
-        await server.close()
+    await asyncio.to_thread(migrate, empty_database, TEST_LEDGER)
+    return empty_database
 
 
 async def _content(dsn: str) -> dict[str, list[str]]:

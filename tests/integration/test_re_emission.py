@@ -21,7 +21,7 @@ from tests.harness.published import Published, published
 from tests.harness.relayed import assert_published, relayed
 from tests.harness.running_ledger import POLL_SECONDS, RunningLedger
 from tests.integration.test_relay import DIE_SECONDS_MAX, LEASES_RUN_OUT
-from tests.oracle.scenario import Scenario
+from tests.oracle.scenario import WON, Scenario
 
 SHARD: Final = 0
 MANY: Final = 2 * PEOPLE_MAX + 200
@@ -95,6 +95,32 @@ async def lose(stack: Stack, topic: str) -> None:
 
 def _data(topic: Published) -> dict[tuple[int, str], Any]:
     return {key: event["data"] for key, event in topic.latest().items()}
+
+
+async def test_a_rebuild_publishes_nothing(stack: Stack, database: str, topic_prefix: str, redress: Command) -> None:
+    async with RunningLedger(stack.kafka, database, topic_prefix, relays=True) as ledger:
+        await ledger.send_all(Scenario(Random(36), events=200, beneficiaries=12))
+        await ledger.settled()
+        await relayed(ledger)
+        topics = OutTopic.BALANCE, OutTopic.DECISION, OutTopic.DEAD_LETTER
+        before = [await published(ledger, topic) for topic in topics]
+        assert before[0].partitions[2]
+        await ledger.stop_workers()
+
+        # given people of a shard whose state was lost, and is made anew
+        assert not (await ledger.database.execute("delete from redress.state where shard = 2")).endswith(" 0")
+        assert (await redress("projections", "rebuild", "--promote")).status == 0
+
+        # when a worker serves the shards again, and the relay has passed a further batch of each
+        ledger.start_worker()
+        await ledger.send(*Events(WON).published())
+        await ledger.settled()
+        await relayed(ledger)
+
+        # then nothing of what was rebuilt was published again
+        assert [await published(ledger, topic) for topic in topics] == before
+        await assert_published(ledger)
+    await assert_ledger_sound(database)
 
 
 async def test_a_topic_that_was_lost_is_filled_again(

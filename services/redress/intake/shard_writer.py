@@ -116,7 +116,7 @@ class ShardWriter:
             controls, complete = await self._fetch_controls(found[: len(found) - len(records)], await ending)
         finally:
             ending.cancel()
-            ending.add_done_callback(_seen)  # where something else ended the step
+            ending.add_done_callback(_take_note)  # where something else ended the step
         self._reached("programme_read")
         # Asked before any record is put off: those would never be read again.
         if await self._may_wait(records, controls):
@@ -286,8 +286,8 @@ def gather_seconds(records: int, took: float) -> float:
     return min(GATHER_SECONDS_MAX, took) if GATHER_FROM <= records < GATHER_MAX else 0.0
 
 
-def _seen(ended: asyncio.Task[int]) -> None:
-    """Look at how it ended: asyncio would log an error that nobody has looked at."""
+def _take_note(ended: asyncio.Task[int]) -> None:
+    """Of how it ended: asyncio would log an error that nobody has looked at."""
     if not ended.cancelled():
         ended.exception()
 

@@ -72,7 +72,8 @@ class Appended:
             self._size += 1 + len(batch.entries)
             self._held.append(batch)
             if self._size > HELD_MAX:
-                self._let_go()
+                self._held.clear()
+                self._size = 0
         self._bell.set()
 
     def take_after(self, published: int) -> list[AppendedBatch]:
@@ -92,7 +93,3 @@ class Appended:
     async def wait(self) -> None:
         """Until a batch has come since `clear`."""
         await self._bell.wait()
-
-    def _let_go(self) -> None:
-        self._held.clear()
-        self._size = 0

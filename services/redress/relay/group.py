@@ -1,4 +1,4 @@
-"""What a relay publishes together: read from the ledger, written as events."""
+"""What a relay publishes together: read from the ledger or handed over by its writer, written as events."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
